@@ -1,0 +1,42 @@
+"""What is wrong with an object, said so that its author can mend it.
+
+A user's mistake is a value, never an exception: all of them are collected and shown at once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .meta import ObjectKey
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake. `field` is a path such as `spec.rules[0].matches[1].path.value`, "" for the object as a whole.
+
+    `message` names what was given, what is allowed and the way out; it does not repeat the field.
+    """
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the newest version of an object is not the one that serves.
+
+    `reason` is CamelCase, for the Accepted condition: Invalid (schema or rules of the CRD), UnsupportedValue
+    (well formed, but Envoy could not run it), RejectedByProxy (a proxy said no).
+    """
+
+    key: ObjectKey
+    generation: int
+    reason: str
+    message: str
+
+
+def summary(problems: Iterable[Problem]) -> str:
+    """All problems as one message, in a stable order."""
+    return "; ".join(str(problem) for problem in sorted(problems))

@@ -1,0 +1,57 @@
+"""All outputs of the translator, as one immutable value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from ..api.meta import Condition, ObjectKey
+from ..api.originservice import OriginService
+
+_PREFIX = "type.googleapis.com/envoy."
+CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
+ENDPOINTS = _PREFIX + "config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = _PREFIX + "config.listener.v3.Listener"
+ROUTES = _PREFIX + "config.route.v3.RouteConfiguration"
+
+
+class Resource(NamedTuple):
+    """One xDS resource, serialised once. `version` is a hash of `body`: equal on every replica and after a restart."""
+
+    type_url: str
+    name: str
+    version: str
+    body: bytes
+
+
+def resource(name: str, message: Any) -> Resource:
+    """The protobuf `message` as a resource."""
+    body = message.SerializeToString(deterministic=True)
+    version = blake2b(body, digest_size=8).hexdigest()
+    return Resource("type.googleapis.com/" + message.DESCRIPTOR.full_name, name, version, body)
+
+
+Resources = Mapping[str, Mapping[str, Resource]]  # type URL -> name -> resource
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What translating says of one object, before anybody has been asked whether it runs.
+
+    `conditions` lack Programmed and Ready, transition times and nothing else.
+    """
+
+    key: ObjectKey
+    generation: int
+    conditions: tuple[Condition, ...]
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`contributors` maps a resource (type URL, name) to the objects that shaped it: whom to ask when Envoy refuses it."""
+
+    resources: Resources = field(default_factory=dict)
+    origins: tuple[OriginService, ...] = ()
+    verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
+    contributors: Mapping[tuple[str, str], frozenset[ObjectKey]] = field(default_factory=dict)
