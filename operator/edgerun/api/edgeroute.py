@@ -141,6 +141,9 @@ class EdgeRoute(Frozen, frozen=True):
     metadata: ObjectMeta
     spec: EdgeRouteSpec
 
+    def __hash__(self) -> int:
+        return hash((self.metadata.namespace, self.metadata.name, self.metadata.generation))
+
     @property
     def key(self) -> ObjectKey:
         return ObjectKey(KIND, self.metadata.namespace, self.metadata.name)

@@ -38,18 +38,20 @@ Resources = Mapping[str, Mapping[str, Resource]]  # type URL -> name -> resource
 class Verdict:
     """What translating says of one object, before anybody has been asked whether it runs.
 
-    `conditions` lack Programmed and Ready, transition times and nothing else.
+    `conditions` lack Programmed and Ready, transition times and nothing else. `waits_for` is a Ready condition
+    that holds although everything else is fine: an origin without a replica, say.
     """
 
     key: ObjectKey
     generation: int
     conditions: tuple[Condition, ...]
     url: str = ""
+    waits_for: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`contributors` maps a resource (type URL, name) to the objects that shaped it: whom to ask when Envoy refuses it."""
+    """`contributors` maps a resource (type URL, name) to the objects that shaped it: the suspects of a NACK."""
 
     resources: Resources = field(default_factory=dict)
     origins: tuple[OriginService, ...] = ()

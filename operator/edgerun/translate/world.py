@@ -43,7 +43,8 @@ class OriginObservation:
     """What the infrastructure says of an origin now.
 
     `endpoints` are ready; they may belong to the version before `generation` while a new one starts.
-    `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...), `message` carries the process' own last words.
+    `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...); `message` carries the last words of
+    the process.
     """
 
     generation: int

@@ -1,0 +1,62 @@
+"""Conditions: how an object says in which state it is, and since when (KEP-1623, Gateway API's types and reasons).
+
+Positive polarity, but for Shadowed, which is present only while another route answers in this one's place.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from .meta import Condition
+
+
+class ConditionType(StrEnum):
+    ACCEPTED = "Accepted"
+    RESOLVED_REFS = "ResolvedRefs"
+    SHADOWED = "Shadowed"
+    PROGRAMMED = "Programmed"
+    CONTAINER_HEALTHY = "ContainerHealthy"
+    READY = "Ready"
+
+
+def true(type: ConditionType, reason: str, message: str = "") -> Condition:
+    return Condition(type=type.value, status="True", reason=reason, message=message)
+
+
+def false(type: ConditionType, reason: str, message: str) -> Condition:
+    return Condition(type=type.value, status="False", reason=reason, message=message)
+
+
+def unknown(type: ConditionType, reason: str, message: str) -> Condition:
+    return Condition(type=type.value, status="Unknown", reason=reason, message=message)
+
+
+def folded(conditions: Iterable[Condition]) -> Condition:
+    """Ready out of its parts: the first False one wins, then the first Unknown one, and Ready repeats its words."""
+    parts = sorted(conditions, key=lambda part: ("False", "Unknown", "True").index(part.status))
+    worst = parts[0]
+    if worst.status == "True":
+        return true(ConditionType.READY, "Ready")
+    return msgspec.structs.replace(worst, type=ConditionType.READY.value)
+
+
+def settled(
+    conditions: Iterable[Condition], before: Iterable[Condition], *, generation: int, now: str
+) -> tuple[Condition, ...]:
+    """`conditions` of `generation`, with the transition times of `before` where the status is still the same."""
+    known: Mapping[str, Condition] = {condition.type: condition for condition in before}
+
+    def since(condition: Condition) -> str:
+        old = known.get(condition.type)
+        return old.last_transition_time if old and old.status == condition.status else now
+
+    return tuple(
+        msgspec.structs.replace(part, observed_generation=generation, last_transition_time=since(part))
+        for part in conditions
+    )
+
+
+def condition(conditions: Iterable[Condition], type: ConditionType) -> Condition | None:
+    """The one of that type."""
+    return next((part for part in conditions if part.type == type), None)

@@ -1,0 +1,138 @@
+"""What a rule does with a request: as the action half of an Envoy route.
+
+Header values and paths are the user's literals. Envoy would read `%...%` in a header as a command operator and
+a backslash in a substitution as a group, so both are escaped: a value can never read another header or a secret.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..api.durations import seconds
+from ..api.edgeroute import HeaderChanges, PathMatchType, PathRewrite, Redirect, Respond, RouteMatch, Rule
+from .matches import prefix
+from .names import MISSING_CLUSTER
+from .origins import Target
+
+MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute says why in the condition ResolvedRefs.\n"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
+    """The fields of a `config.route.v3.Route` beside its name and match."""
+    return _answer(rule, match, targets) | _header_changes(rule)
+
+
+def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
+    if rule.respond:
+        return {"direct_response": _direct_response(rule.respond)}
+    if rule.redirect:
+        return {"redirect": _redirect(rule.redirect, match)}
+    if all(target.cluster is None for target in targets if target.origin.weight):
+        return {"direct_response": _direct_response(Respond(status=500, body=MISSING_ORIGIN_BODY))}
+    return {"route": _forward(rule, match, targets)}
+
+
+def _direct_response(respond: Respond) -> dict[str, Any]:
+    body = {"body": {"inline_string": respond.body}} if respond.body else {}
+    return {"status": respond.status} | body
+
+
+def _redirect(redirect: Redirect, match: RouteMatch) -> dict[str, Any]:
+    action: dict[str, Any] = {"response_code": _REDIRECT_CODES[redirect.status_code]}
+    if redirect.hostname:
+        action["host_redirect"] = redirect.hostname
+    if redirect.scheme:
+        action["scheme_redirect"] = redirect.scheme
+    # Gateway API: with a scheme and no port, the port is the scheme's own, not the listener's.
+    port = redirect.port or (redirect.scheme and _DEFAULT_PORTS[redirect.scheme])
+    if port:
+        action["port_redirect"] = port
+    if redirect.path and redirect.path.replace_full_path is not None:
+        action["path_redirect"] = redirect.path.replace_full_path
+    elif redirect.path:
+        action |= _prefix_replacement(redirect.path.replace_prefix or "", match)
+    return action
+
+
+_REDIRECT_CODES = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+
+
+def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
+    timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
+    action = _destination(rule, [target for target in targets if target.origin.weight])
+    action["timeout"] = _duration(timeout)  # 0 means none: a stream lives as long as it is not idle
+    action["append_x_forwarded_host"] = True
+    if rule.rewrite and rule.rewrite.path:
+        action |= _path_rewrite(rule.rewrite.path, match)
+    return action
+
+
+def _destination(rule: Rule, targets: Sequence[Target]) -> dict[str, Any]:
+    hostname = rule.rewrite.hostname if rule.rewrite else None
+    if len(targets) == 1:
+        return {"cluster": targets[0].cluster} | _host(hostname or targets[0].authority)
+    clusters = [
+        {"name": target.cluster or MISSING_CLUSTER, "weight": {"value": target.origin.weight}}
+        | _host(hostname or target.authority)
+        for target in targets
+    ]
+    return {"weighted_clusters": {"clusters": clusters}, "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}
+
+
+def _host(hostname: str | None) -> dict[str, Any]:
+    return {"host_rewrite_literal": hostname} if hostname else {}
+
+
+def _path_rewrite(rewrite: PathRewrite, match: RouteMatch) -> dict[str, Any]:
+    if rewrite.replace_full_path is not None:
+        return _substitution("^.*$", rewrite.replace_full_path)
+    return _prefix_replacement(rewrite.replace_prefix or "", match)
+
+
+def _prefix_replacement(replacement: str, match: RouteMatch) -> dict[str, Any]:
+    """Gateway API's table of ReplacePrefixMatch: whole path elements, and never a double slash."""
+    if match.path.type is not PathMatchType.PATH_PREFIX:  # the CRD's rules refuse this before
+        return {}
+    old, new = prefix(match.path.value), prefix(replacement)
+    if old and new:
+        return {"prefix_rewrite": new}
+    if old:
+        return _substitution(f"^{re.escape(old)}/*", "/")
+    return _substitution("^/", f"{new}/")
+
+
+def _substitution(pattern: str, replacement: str) -> dict[str, Any]:
+    literal = replacement.replace("\\", "\\\\")
+    return {"regex_rewrite": {"pattern": {"regex": pattern}, "substitution": literal}}
+
+
+def _header_changes(rule: Rule) -> dict[str, Any]:
+    return {
+        "request_headers_to_add": _added(rule.request_headers),
+        "request_headers_to_remove": sorted(rule.request_headers.remove),
+        "response_headers_to_add": _added(rule.response_headers),
+        "response_headers_to_remove": sorted(rule.response_headers.remove),
+    }
+
+
+def _added(changes: HeaderChanges) -> list[dict[str, Any]]:
+    return _options(changes.set, "OVERWRITE_IF_EXISTS_OR_ADD") + _options(changes.add, "APPEND_IF_EXISTS_OR_ADD")
+
+
+def _options(values: Mapping[str, str], action: str) -> list[dict[str, Any]]:
+    return [
+        {"header": {"key": name, "value": value.replace("%", "%%")}, "append_action": action, "keep_empty_value": True}
+        for name, value in sorted(values.items())
+    ]
+
+
+def _duration(value: float) -> dict[str, int]:
+    whole = int(value)
+    return {"seconds": whole, "nanos": round((value - whole) * 1e9)}

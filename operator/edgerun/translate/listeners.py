@@ -1,0 +1,114 @@
+"""The edge's listener: constant, hardened, and never touched by an EdgeRoute.
+
+Any change of a listener's HTTP filters drains its connections and cuts streams that live longer than the drain.
+So every filter that a route may ever ask for stands by, disabled, in its fixed place; a route switches one on for
+itself through `typed_per_filter_config`. What changes with the objects travels by RDS, CDS and EDS.
+"""
+
+from typing import Any
+
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
+from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+
+from .clusters import ADS, BUFFER_BYTES, packed
+from .names import LISTENER_NAME, ROUTES_NAME
+from .world import Edge
+
+KIB = 1024
+STREAM_IDLE_TIMEOUT_S = 300
+
+# Who may enter is decided before anything is woken or asked. The order is part of the product: docs/architecture.md.
+_STANDING_BY = (
+    ("envoy.filters.http.cors", cors_pb2.Cors()),
+    ("envoy.filters.http.local_ratelimit", local_rate_limit_pb2.LocalRateLimit(stat_prefix="edge")),
+    ("envoy.filters.http.jwt_authn", jwt_authn_pb2.JwtAuthentication()),
+    ("envoy.filters.http.rbac", rbac_pb2.RBAC()),
+    ("envoy.filters.http.on_demand", on_demand_pb2.OnDemand()),
+)
+
+# Enough to tell where a request died. No query string and no header of the client: those carry secrets.
+ACCESS_LOG_FIELDS = {
+    "time": "%START_TIME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "method": "%REQ(:METHOD)%",
+    "authority": "%REQ(X-FORWARDED-HOST?:AUTHORITY)%",
+    "path": "%PATH(NQ:ORIG)%",
+    "protocol": "%PROTOCOL%",
+    "rule": "%ROUTE_NAME%",
+    "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "upstream": "%UPSTREAM_HOST%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "duration_ms": "%DURATION%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+}
+
+
+def listener(edge: Edge) -> Any:
+    """The listener of `edge`: plain HTTP/1.1 and HTTP/2, routed by the RouteConfiguration that comes over ADS."""
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": packed(_http_manager())}
+    return listener_pb2.Listener(
+        name=LISTENER_NAME,
+        address={"socket_address": {"address": edge.address, "port_value": edge.port}},
+        per_connection_buffer_limit_bytes={"value": BUFFER_BYTES},
+        filter_chains=[{"filters": [manager]}],
+    )
+
+
+def _http_manager() -> Any:
+    return http_connection_manager_pb2.HttpConnectionManager(
+        stat_prefix="edge",
+        rds={"route_config_name": ROUTES_NAME, "config_source": ADS | {"initial_fetch_timeout": {"seconds": 0}}},
+        http_filters=_http_filters(),
+        access_log=[_access_log()],
+        upgrade_configs=[{"upgrade_type": "websocket"}],
+        always_set_request_id_in_response=True,
+        **_hardening(),
+    )
+
+
+def _hardening() -> dict[str, Any]:
+    """Envoy's edge best practices, and no word about the edge itself in responses."""
+    return {
+        "use_remote_address": {"value": True},
+        "internal_address_config": {"unix_sockets": False},
+        "normalize_path": {"value": True},
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
+        "strip_trailing_host_dot": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "common_http_protocol_options": {
+            "idle_timeout": {"seconds": 3600},
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": {"value": 100},
+            "initial_stream_window_size": {"value": 64 * KIB},
+            "initial_connection_window_size": {"value": 1024 * KIB},
+        },
+        "max_request_headers_kb": {"value": 60},
+        "stream_error_on_invalid_http_message": {"value": True},
+        "request_headers_timeout": {"seconds": 10},
+        "stream_idle_timeout": {"seconds": STREAM_IDLE_TIMEOUT_S},
+        "delayed_close_timeout": {"seconds": 1},
+    }
+
+
+def _http_filters() -> list[dict[str, Any]]:
+    waiting = [{"name": name, "typed_config": packed(config), "disabled": True} for name, config in _STANDING_BY]
+    router = router_pb2.Router(suppress_envoy_headers=True)
+    return [*waiting, {"name": "envoy.filters.http.router", "typed_config": packed(router)}]
+
+
+def _access_log() -> dict[str, Any]:
+    stdout = stream_pb2.StdoutAccessLog(log_format={"json_format": ACCESS_LOG_FIELDS})
+    return {"name": "envoy.access_loggers.stdout", "typed_config": packed(stdout)}

@@ -1,0 +1,42 @@
+"""Names of Envoy resources: each says what the thing is, never where it stands in a list.
+
+A cluster that is renamed when rules are reordered would be torn down and built again under load.
+"""
+
+from urllib.parse import urlsplit
+
+from ..api.edgeroute import EdgeRoute, Rule
+from ..api.meta import ObjectKey
+
+LISTENER_NAME = "edge"
+ROUTES_NAME = "edge"
+MISSING_CLUSTER = "missing"  # never delivered: its share of a split answers 500
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def service_cluster(key: ObjectKey) -> str:
+    return f"origin/{key.namespace}/{key.name}"
+
+
+def url_parts(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an origin's url, the port made explicit."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def url_authority(url: str) -> str:
+    """What a client of `url` sends as Host (RFC 9110, 7.2): the port only when it is not the scheme's own."""
+    scheme, host, port = url_parts(url)
+    name = f"[{host}]" if ":" in host else host
+    return name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+
+
+def url_cluster(url: str) -> str:
+    scheme, host, port = url_parts(url)
+    return f"url/{scheme}://{host}:{port}"
+
+
+def rule_name(route: EdgeRoute, rule: Rule, index: int) -> str:
+    """What logs and tables call a rule: namespace/route/rule, by its name or else its position."""
+    return f"{route.metadata.namespace}/{route.metadata.name}/{rule.name or index}"

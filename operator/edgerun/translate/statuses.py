@@ -1,0 +1,58 @@
+"""Statuses: a verdict, plus what the proxies have acknowledged, plus what was said before.
+
+Programmed and Ready are never promises: they follow the acknowledgement of every connected proxy.
+"""
+
+from dataclasses import dataclass
+
+from ..api import conditions
+from ..api.conditions import ConditionType
+from ..api.edgeroute import EdgeRouteStatus, EdgeStatus
+from ..api.meta import Condition
+from ..api.originservice import OriginServiceStatus
+from .plan import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of `proxies` connected to the edge, `programmed` have acknowledged the version that holds this generation."""
+
+    edge: str
+    proxies: int
+    programmed: int
+
+
+def route_status(verdict: Verdict, progress: Progress, before: EdgeRouteStatus, *, now: str) -> EdgeRouteStatus:
+    """The status of an EdgeRoute. `now` is RFC 3339 and becomes the transition time of what changed."""
+    programmed = _programmed(verdict, progress)
+    needed = [part for part in verdict.conditions if part.type != ConditionType.SHADOWED]
+    ready = conditions.folded([*needed, programmed, *([verdict.waits_for] if verdict.waits_for else [])])
+    parts = conditions.settled(
+        (*verdict.conditions, programmed, ready), before.conditions, generation=verdict.generation, now=now
+    )
+    edge = EdgeStatus(name=progress.edge, proxies=progress.proxies, programmed=progress.programmed)
+    return EdgeRouteStatus(observed_generation=verdict.generation, conditions=parts, edges=(edge,))
+
+
+def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) -> OriginServiceStatus:
+    """The status of an OriginService."""
+    parts = (*verdict.conditions, conditions.folded(verdict.conditions))
+    return OriginServiceStatus(
+        observed_generation=verdict.generation,
+        url=verdict.url,
+        conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
+    )
+
+
+def _programmed(verdict: Verdict, progress: Progress) -> Condition:
+    of = f"{progress.programmed} of {progress.proxies} proxies of edge {progress.edge}"
+    said = f"{of} serve generation {verdict.generation}"
+    accepted = conditions.condition(verdict.conditions, ConditionType.ACCEPTED)
+    if accepted and accepted.status == "False":
+        message = f"generation {verdict.generation} was not accepted"
+        return conditions.false(ConditionType.PROGRAMMED, "NotAccepted", message)
+    if not progress.proxies:
+        return conditions.false(ConditionType.PROGRAMMED, "NoProxies", f"no proxy of edge {progress.edge} is connected")
+    if progress.programmed < progress.proxies:
+        return conditions.false(ConditionType.PROGRAMMED, "Pending", said)
+    return conditions.true(ConditionType.PROGRAMMED, "Programmed", said)

@@ -1,0 +1,146 @@
+"""What is to be said of each object, before anybody has been asked whether it runs.
+
+Every sentence names the field, what was given, what there is, and what happens to requests meanwhile.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..api import conditions, edgeroute
+from ..api.conditions import ConditionType
+from ..api.edgeroute import EdgeRoute
+from ..api.meta import Condition, ObjectKey
+from ..api.originservice import OriginService
+from ..api.problems import Refusal
+from .origins import Directory, Target, Targets
+from .plan import Verdict
+from .routes import RouteTable, Shadow
+from .world import Edge, OriginObservation, OriginPhase, World
+
+MAX_LISTED = 5
+
+
+def verdicts(world: World, directory: Directory, table: RouteTable, targets: Targets) -> dict[ObjectKey, Verdict]:
+    """One verdict per object, also for those of which no version can serve."""
+    found = [_route_verdict(route, world, directory, table, targets[route.key]) for route in world.routes]
+    found += [_origin_verdict(service, world) for service in world.origins]
+    serving = {verdict.key for verdict in found}
+    found += [_refused_verdict(refusal) for key, refusal in world.refusals.items() if key not in serving]
+    return {verdict.key: verdict for verdict in sorted(found, key=lambda verdict: verdict.key)}
+
+
+def _route_verdict(
+    route: EdgeRoute, world: World, directory: Directory, table: RouteTable, targets: Sequence[Sequence[Target]]
+) -> Verdict:
+    refusal = world.refusals.get(route.key)
+    parts = [_accepted(refusal, route.metadata.generation), _resolved(targets, directory)]
+    lost = table.shadows.get(route.key, ())
+    if lost:
+        parts.append(_shadowed(lost, route))
+    return Verdict(
+        key=route.key,
+        generation=refusal.generation if refusal else route.metadata.generation,
+        conditions=tuple(parts),
+        url=_route_url(route, world.edge),
+        waits_for=_silent(route, table) or _not_ready(targets, directory),
+    )
+
+
+def _accepted(refusal: Refusal | None, serving: int | None) -> Condition:
+    if refusal is None:
+        return conditions.true(ConditionType.ACCEPTED, "Accepted")
+    kept = f" (generation {serving} keeps serving)" if serving is not None else ""
+    return conditions.false(ConditionType.ACCEPTED, refusal.reason, refusal.message + kept)
+
+
+def _resolved(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition:
+    missing = tuple(_missing(targets, directory))
+    if not missing:
+        return conditions.true(ConditionType.RESOLVED_REFS, "ResolvedRefs")
+    return conditions.false(ConditionType.RESOLVED_REFS, "OriginNotFound", _listed(missing))
+
+
+def _missing(targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
+    for index, rule in enumerate(targets):
+        for number, target in enumerate(rule):
+            if target.cluster is None and target.service:
+                field = f"spec.rules[{index}].origins[{number}].service.name"
+                yield f"{field}: {_not_found(target.service, directory)}; requests for it are answered with 500"
+
+
+def _not_found(key: ObjectKey, directory: Directory) -> str:
+    there = directory.names.get(key.namespace, ())
+    others = f"OriginServices there: {', '.join(there)}" if there else "there is no OriginService in it"
+    return f'OriginService "{key.name}" not found in namespace {key.namespace} ({others})'
+
+
+def _shadowed(lost: Sequence[Shadow], route: EdgeRoute) -> Condition:
+    said = [f"{shadow.field} on {shadow.hostname}: {_winner(shadow, route)} has the same match" for shadow in lost]
+    message = f"{_listed(said)}; the older object and the earlier rule answer"
+    return conditions.true(ConditionType.SHADOWED, "SameMatch", message)
+
+
+def _winner(shadow: Shadow, route: EdgeRoute) -> str:
+    return "an earlier match of this route" if shadow.winner == route.key else str(shadow.winner)
+
+
+def _silent(route: EdgeRoute, table: RouteTable) -> Condition | None:
+    """A route of which no match answers anywhere is not ready, however well it was programmed."""
+    if route.key in table.answering:
+        return None
+    return conditions.false(ConditionType.READY, "Shadowed", "every match of this route is answered by another one")
+
+
+def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:
+    services = {target.service for rule in targets for target in rule if target.service and target.cluster}
+    waiting = [key for key in sorted(services) if directory.phase(key) is not OriginPhase.READY]
+    if not waiting:
+        return None
+    message = f"no replica is ready of {_listed([str(key) for key in waiting])}; requests for it are answered with 503"
+    return conditions.false(ConditionType.READY, "OriginNotReady", message)
+
+
+def _route_url(route: EdgeRoute, edge: Edge) -> str:
+    hostname = next((name for name in route.spec.hostnames if not name.startswith("*")), "")
+    wildcard = next((name for name in route.spec.hostnames if name.startswith("*")), "localhost")
+    port = "" if edge.port == 80 else f":{edge.port}"
+    return f"http://{hostname or wildcard}{port}"
+
+
+def _origin_verdict(service: OriginService, world: World) -> Verdict:
+    refusal = world.refusals.get(service.key)
+    observed = world.observations.get(service.key)
+    endpoint = observed.endpoints[0] if observed and observed.endpoints else None
+    return Verdict(
+        key=service.key,
+        generation=refusal.generation if refusal else service.metadata.generation,
+        conditions=(_accepted(refusal, service.metadata.generation), _healthy(observed)),
+        url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
+    )
+
+
+def _healthy(observed: OriginObservation | None) -> Condition:
+    if observed is None:
+        return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "nothing has been started yet")
+    reason = observed.reason or observed.phase.value
+    match observed.phase:
+        case OriginPhase.READY:
+            return conditions.true(ConditionType.CONTAINER_HEALTHY, "Ready", observed.message)
+        case OriginPhase.FAILED:
+            return conditions.false(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
+        case OriginPhase.PENDING | OriginPhase.STARTING:
+            return conditions.unknown(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
+
+
+def _refused_verdict(refusal: Refusal) -> Verdict:
+    accepted = _accepted(refusal, None)
+    if refusal.key.kind == edgeroute.KIND:
+        return Verdict(refusal.key, refusal.generation, (accepted,))
+    healthy = conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "no version was accepted")
+    return Verdict(refusal.key, refusal.generation, (accepted, healthy))
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """At most a handful, and how many more there are: a condition is read, not searched."""
+    said = list(parts)
+    more = f" and {len(said) - MAX_LISTED} more" if len(said) > MAX_LISTED else ""
+    return "; ".join(said[:MAX_LISTED]) + more
