@@ -67,8 +67,8 @@ _REDIRECT_CODES = {
 def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
     timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
     action = _destination(rule, [target for target in targets if target.origin.weight])
+    action["append_x_forwarded_host"] = True  # takes effect only where the host is rewritten
     action["timeout"] = _duration(timeout)  # 0 means none: a stream lives as long as it is not idle
-    action["append_x_forwarded_host"] = True
     if rule.rewrite and rule.rewrite.path:
         action |= _path_rewrite(rule.rewrite.path, match)
     return action
@@ -83,7 +83,10 @@ def _destination(rule: Rule, targets: Sequence[Target]) -> dict[str, Any]:
         | _host(hostname or target.authority)
         for target in targets
     ]
-    return {"weighted_clusters": {"clusters": clusters}, "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}
+    return {
+        "weighted_clusters": {"clusters": clusters},
+        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+    }
 
 
 def _host(hostname: str | None) -> dict[str, Any]:

@@ -111,11 +111,14 @@ def _winners(hostname: str, entries: Iterable[Entry], shadows: dict[ObjectKey, l
 
 
 def _virtual_host(hostname: str, winners: Mapping[str, Sequence[Entry]]) -> Any:
-    tables = [winners[name] for name in (hostname, *_wildcards_above(hostname)) if name in winners]
+    tables = (winners.get(name, ()) for name in (hostname, *_wildcards_above(hostname)))
+    entries: dict[tuple[Any, ...], Entry] = {}
+    for entry in chain.from_iterable(tables):
+        entries.setdefault(entry.identity, entry)
     return route_components_pb2.VirtualHost(
         name=hostname,
         domains=[hostname],
-        routes=[entry.message for entry in chain.from_iterable(tables)],
+        routes=[entry.message for entry in entries.values()],
         retry_policy=RETRY_POLICY,
     )
 

@@ -1,0 +1,70 @@
+"""Objects for tests, from the YAML that a user would write, and Worlds of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from edgerun.api.edgeroute import EdgeRoute
+from edgerun.api.meta import ObjectKey
+from edgerun.api.originservice import OriginService
+from edgerun.api.problems import Refusal
+from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase, World
+
+READY = OriginPhase.READY
+
+
+def edge_route(name: str = "web", *, namespace: str = "shop", created: str = "", **spec: Any) -> EdgeRoute:
+    """An EdgeRoute whose spec is written as in YAML."""
+    metadata = {"name": name, "namespace": namespace, "creationTimestamp": created}
+    return msgspec.convert({"metadata": metadata, "spec": spec}, EdgeRoute)
+
+
+def origin_service(name: str, *, namespace: str = "shop", **container: Any) -> OriginService:
+    """An OriginService with one container."""
+    template = {"spec": {"containers": [{"command": ["serve"]} | container]}}
+    return msgspec.convert(
+        {"metadata": {"name": name, "namespace": namespace}, "spec": {"template": template}}, OriginService
+    )
+
+
+def ready(port: int = 9000) -> OriginObservation:
+    return OriginObservation(1, READY, (Endpoint("127.0.0.1", port),))
+
+
+def world(*objects: EdgeRoute | OriginService, **others: Any) -> World:
+    """A world of these objects."""
+    return World(
+        routes=tuple(one for one in objects if isinstance(one, EdgeRoute)),
+        origins=tuple(one for one in objects if isinstance(one, OriginService)),
+        **others,
+    )
+
+
+def world_from(path: Path) -> World:
+    """The world that a file describes: objects, and a document `World` with what is observed and refused."""
+    documents = list(yaml.safe_load_all(path.read_text()))
+    facts = next((document for document in documents if document["kind"] == "World"), {})
+    objects = [_converted(document) for document in documents if document["kind"] != "World"]
+    return world(
+        *objects,
+        edge=Edge(**facts.get("edge", {})),
+        observations={_key(item): _observation(item) for item in facts.get("observations", ())},
+        refusals={_key(item): Refusal(_key(item), *item["refused"]) for item in facts.get("refusals", ())},
+    )
+
+
+def _converted(document: Mapping[str, Any]) -> EdgeRoute | OriginService:
+    return msgspec.convert(document, EdgeRoute if document["kind"] == "EdgeRoute" else OriginService)
+
+
+def _key(item: Mapping[str, Any]) -> ObjectKey:
+    return ObjectKey(*item["object"].split("/"))
+
+
+def _observation(item: Mapping[str, Any]) -> OriginObservation:
+    endpoints = tuple(Endpoint("127.0.0.1", port) for port in item.get("ports", ()))
+    phase = OriginPhase(item.get("phase", "Ready"))
+    return OriginObservation(1, phase, endpoints, item.get("reason", ""), item.get("message", ""))
