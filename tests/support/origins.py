@@ -1,0 +1,224 @@
+"""An echo origin for tests: answers JSON that tells what it saw. Standard library only.
+
+`async with origin("cart") as cart:` serves in this process on `cart.port`; `PORT=9000 NAME=cart python origins.py`
+serves as a process of its own. Query parameters steer the answer: `delay=1s` (or `250ms`), `status=503`, `size=N` (a
+body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade to WebSocket echoes frames. Trap: this is a test
+double, not a web server: a malformed request just ends its connection.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+_HEAD_LIMIT = 65536
+_STREAM_STEP_S = 0.1
+_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+_CLOSE = 8
+_PING, _PONG = 9, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+
+    def header(self, name: str) -> str:
+        """The first value, in lower case, or ""."""
+        return next((value.lower() for key, value in self.headers if key.lower() == name), "")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+
+@dataclass(slots=True)
+class Origin:
+    """A running origin. `requests` grows as they come."""
+
+    name: str
+    port: int
+    requests: list[Request] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def origin(
+    name: str = "origin", *, port: int = 0, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Origin]:
+    """Serves while the block runs, on a free port unless told otherwise; leaving it cuts what is still open."""
+    state = Origin(name, port)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        try:
+            await _serve(state, reader, writer)
+        finally:
+            connections.discard(task)
+
+    server = await asyncio.start_server(accept, address, port, ssl=tls, limit=_HEAD_LIMIT)
+    state.port = server.sockets[0].getsockname()[1]
+    try:
+        yield state
+    finally:
+        server.close()
+        for task in tuple(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _serve(state: Origin, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while await _exchange(state, reader, writer):
+            pass
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        return  # the client is gone or talks nonsense
+    finally:
+        with suppress(OSError):
+            writer.close()
+
+
+async def _exchange(state: Origin, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """One request and its answer; true when the connection may carry another."""
+    request = await _head(reader)
+    if request is None:
+        return False
+    state.requests.append(request)
+    if request.header("upgrade") == "websocket":
+        await _websocket(state.name, request, reader, writer)
+        return False
+    if request.header("expect") == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    length = await _body_length(request, reader)
+    await _answer(state.name, request, length, writer)
+    return request.header("connection") != "close"
+
+
+async def _head(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    method, target, _ = first.split(" ")
+    pairs = (line.partition(":") for line in lines)
+    return Request(method, target, tuple((name, value.strip()) for name, _, value in pairs))
+
+
+async def _body_length(request: Request, reader: asyncio.StreamReader) -> int:
+    """Reads the whole body and forgets it."""
+    if request.header("transfer-encoding") != "chunked":
+        return await _skip(reader, int(request.header("content-length") or 0))
+    total = 0
+    while size := int((await reader.readline()).split(b";")[0], 16):
+        total += await _skip(reader, size)
+        await reader.readline()
+    while (await reader.readline()).strip():
+        pass
+    return total
+
+
+async def _skip(reader: asyncio.StreamReader, length: int) -> int:
+    left = length
+    while left:
+        data = await reader.read(min(left, _HEAD_LIMIT))
+        if not data:
+            raise asyncio.IncompleteReadError(b"", left)
+        left -= len(data)
+    return length
+
+
+async def _answer(name: str, request: Request, length: int, writer: asyncio.StreamWriter) -> None:
+    wanted = request.parameters
+    await asyncio.sleep(seconds(wanted.get("delay", "0")))
+    status = int(wanted.get("status", HTTPStatus.OK))
+    if "stream" in wanted:
+        await _stream(name, seconds(wanted["stream"]), status, writer)
+        return
+    body = b"x" * int(wanted["size"]) if "size" in wanted else _described(name, request, length)
+    writer.write(_response_head(name, status, f"content-length: {len(body)}"))
+    if request.method != "HEAD":
+        writer.write(body)
+    await writer.drain()
+
+
+def _described(name: str, request: Request, length: int) -> bytes:
+    seen: dict[str, Any] = {
+        "name": name,
+        "method": request.method,
+        "path": request.target,
+        "headers": request.headers,
+        "bodyLength": length,
+    }
+    return json.dumps(seen).encode()
+
+
+def _response_head(name: str, status: int, framing: str) -> bytes:
+    reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+    fields = ("content-type: application/json", f"x-origin: {name}", framing)
+    return "\r\n".join((f"HTTP/1.1 {status} {reason}", *fields, "", "")).encode()
+
+
+async def _stream(name: str, for_s: float, status: int, writer: asyncio.StreamWriter) -> None:
+    writer.write(_response_head(name, status, "transfer-encoding: chunked"))
+    for number in range(max(1, round(for_s / _STREAM_STEP_S))):
+        line = f"{name} {number}\n".encode()
+        writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+        await writer.drain()
+        await asyncio.sleep(_STREAM_STEP_S)
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def _websocket(name: str, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    key = next(value for header, value in request.headers if header.lower() == "sec-websocket-key")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _WEBSOCKET_GUID, usedforsecurity=False).digest()).decode()
+    switch = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade"
+    writer.write(f"{switch}\r\nsec-websocket-accept: {accept}\r\nx-origin: {name}\r\n\r\n".encode())
+    opcode = 0
+    while opcode != _CLOSE:
+        opcode, payload = await _frame(reader)
+        reply = _PONG if opcode == _PING else opcode
+        writer.write(bytes([0x80 | reply, len(payload)]) + payload)
+        await writer.drain()
+
+
+async def _frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """One masked frame of at most 125 bytes, not fragmented."""
+    first, second = await reader.readexactly(2)
+    length = second & 0x7F
+    if length > 125 or not second & 0x80:
+        raise ValueError("only small masked frames are understood")
+    mask = await reader.readexactly(4)
+    masked = await reader.readexactly(length)
+    return first & 0x0F, bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked))
+
+
+def seconds(text: str) -> float:
+    """`1s`, `250ms` or a plain number of seconds."""
+    if text.endswith("ms"):
+        return float(text[:-2]) / 1000
+    return float(text.removesuffix("s"))
+
+
+async def _main() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with origin(os.environ.get("NAME", "origin"), port=int(os.environ.get("PORT", "8080"))):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
