@@ -1,0 +1,1 @@
+"""The standalone mode's infrastructure: origins and the edge as processes of this machine."""

@@ -1,0 +1,91 @@
+"""Is it ready? One look at a process, as the kubelet would take it, and at whose answer that was.
+
+Trap: that something accepts on the port proves nothing: it may be a stranger who took the port first. Where /proc
+tells, the listening socket must be one of the process' own.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from enum import Enum
+
+from ...api.originservice import Container
+from . import procfs
+from .launch import LaunchError
+
+ADDRESS = "127.0.0.1"
+_HEADERS = "User-Agent: edgerun-probe\r\nConnection: close\r\n"
+
+
+class Look(Enum):
+    """What one look at the process told."""
+
+    READY = "ready"
+    NOT_YET = "not yet"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to look, and for what: a GET of `path`, or a connection when it is None."""
+
+    port: int
+    path: str | None
+    timeout_s: float
+
+
+def target(container: Container, port: int) -> Target:
+    """The readiness probe of `container`, whose own port is `port` on this machine."""
+    probe = container.readiness_probe
+    if probe.http_get is not None:
+        return Target(_mapped(probe.http_get.port, container, port), probe.http_get.path, probe.timeout_seconds)
+    asked = probe.tcp_socket.port if probe.tcp_socket is not None else None
+    return Target(_mapped(asked, container, port), None, probe.timeout_seconds)
+
+
+def _mapped(asked: int | str | None, container: Container, port: int) -> int:
+    """The container's first port is `port` here; any other stays what it is."""
+    names = {declared.name: declared.container_port for declared in container.ports if declared.name}
+    if isinstance(asked, str) and asked not in names:
+        known = ", ".join(sorted(names)) or "none"
+        raise LaunchError("ProbePortUnknown", f'readinessProbe names port "{asked}" (ports with a name: {known})')
+    number = names[asked] if isinstance(asked, str) else asked
+    return port if number is None or number == container.port else number
+
+
+async def look(where: Target, members: Callable[[], Set[int]]) -> Look:
+    """One look. It lasts no longer than the probe's timeout."""
+    try:
+        async with asyncio.timeout(where.timeout_s):
+            answered = await _answers(where)
+    except (OSError, TimeoutError):
+        return Look.NOT_YET
+    if not answered:
+        return Look.NOT_YET
+    return Look.READY if await asyncio.to_thread(_is_theirs, where.port, members) else Look.STRANGER
+
+
+async def _answers(where: Target) -> bool:
+    reader, writer = await asyncio.open_connection(ADDRESS, where.port)
+    try:
+        if where.path is None:
+            return True
+        host = f"{ADDRESS}:{where.port}"
+        writer.write(f"GET {where.path} HTTP/1.1\r\nHost: {host}\r\n{_HEADERS}\r\n".encode())
+        status = (await reader.readline()).split()[1:2]
+        return bool(status) and status[0].isdigit() and 200 <= int(status[0]) < 400
+    except ValueError:  # a line without end: not HTTP
+        return False
+    finally:
+        writer.close()
+
+
+def _is_theirs(port: int, members: Callable[[], Set[int]]) -> bool:
+    """Whether the socket that accepts on `port` is one of theirs; a member that hides its sockets is believed."""
+    if not procfs.AVAILABLE:
+        return True
+    pids = members()
+    listeners = procfs.loopback_listeners(port)
+    held = frozenset().union(*(procfs.inodes(pid) for pid in pids))
+    return bool(listeners) and (listeners <= held or any(not os.access(f"/proc/{pid}/fd", os.R_OK) for pid in pids))

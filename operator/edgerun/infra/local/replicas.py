@@ -1,0 +1,265 @@
+"""One template of an origin, kept running as a process: started, watched, started again, sent away.
+
+Owns the life of the replica from the first start to the last connection. Which template is wanted, and when another
+takes over, is decided in processes.py.
+
+Trap: ready is said once, and holds until the process exits. From then on it is Envoy that notices trouble.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ...api.originservice import OriginService
+from ...translate.world import Endpoint, OriginPhase
+from . import ports, procfs
+from .launch import Launch, LaunchError, launch
+from .leash import Leash
+from .probes import ADDRESS, Look, Target, look, target
+from .process import Process
+
+logger = logging.getLogger(__name__)
+
+CRASHED = "CrashLoopBackOff"
+PORTS_TO_TRY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How patient we are, in seconds."""
+
+    probe_period_s: float = 0.025
+    not_listening_s: float = 10.0
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 10.0
+    healthy_s: float = 10.0  # a replica that was ready for so long crashes as if for the first time
+    drain_s: float = 30.0
+    blind_drain_s: float = 2.0  # where nobody tells how many connections are left
+    grace_s: float = 5.0
+
+
+PATIENT = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all replicas of an instance share."""
+
+    leash: Leash
+    root: Path
+    say: Callable[[str, str], None]
+    acknowledged: Callable[[], Awaitable[None]]
+    environ: Mapping[str, str]
+    timing: Timing
+    claimed: set[int] = field(default_factory=set)  # ports given to processes that may not have bound them yet
+    serials: "count[int]" = field(default_factory=count)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a replica fares. `endpoints` is not empty exactly when it is ready."""
+
+    phase: OriginPhase = OriginPhase.STARTING
+    endpoints: tuple[Endpoint, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+class Replica:
+    """`changed` is called after every change of `state`."""
+
+    def __init__(self, origin: OriginService, revision: str, site: Site, changed: Callable[["Replica"], None]) -> None:
+        self.template = origin.spec.template
+        self.revision = revision
+        self.state = State()
+        self.process: Process | None = None
+        self._origin = origin
+        self._name = f"{origin.metadata.namespace}/{origin.metadata.name}"
+        self._site = site
+        self._changed = changed
+        self._under_way: asyncio.Task[None] | None = None
+        self._left = self._drains = False
+
+    async def run(self) -> None:
+        """From the start until `leave` has been carried out. When cancelled, the process is killed at once."""
+        try:
+            if not self._left:
+                await self._until_left(self._supervise())
+            if self._drains:
+                await self._until_left(self._withdrawn())
+            if self.process is not None:
+                await self.process.end(grace_s=self._site.timing.grace_s)
+        except BaseException:
+            if self.process is not None:
+                self.process.kill()
+            raise
+
+    def leave(self, *, drain: bool) -> None:
+        """Ends the replica. With `drain`, only once the proxies know of it and their connections are gone."""
+        if self._left and drain:
+            return
+        self._left, self._drains = True, drain
+        if self._under_way is not None:
+            self._under_way.cancel()
+
+    async def _until_left(self, work: Coroutine[None, None, None]) -> None:
+        async with asyncio.TaskGroup() as group:  # takes the cancellation of its task for an ordinary end
+            self._under_way = group.create_task(work, name=f"replica {self.revision}")
+
+    async def _supervise(self) -> None:
+        timing, pause = self._site.timing, self._site.timing.first_pause_s
+        while True:
+            healthy_s = await self._attempt_on_free_port()
+            if healthy_s >= timing.healthy_s:
+                pause = timing.first_pause_s
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, timing.longest_pause_s)
+
+    async def _attempt_on_free_port(self) -> float:
+        """The life of one process. A stranger who takes its port before it does is no fault of its own."""
+        for _ in range(PORTS_TO_TRY):
+            port = ports.origin_port(frozenset(self._site.claimed))
+            self._site.claimed.add(port)
+            try:
+                healthy_s = await self._attempt(port)
+            except LaunchError as error:
+                return await self._failed(error.reason, str(error))
+            except Exception as error:
+                logger.exception("origin %s: cannot be supervised", self._name)
+                return await self._failed("InternalError", repr(error))
+            finally:
+                self._site.claimed.discard(port)
+            if healthy_s is not None:
+                return healthy_s
+        return await self._failed("PortTaken", f"{PORTS_TO_TRY} ports in a row were taken by other processes")
+
+    async def _failed(self, reason: str, message: str) -> float:
+        self._become(State(OriginPhase.FAILED, (), reason, message))
+        if self.process is not None:
+            await self.process.end(grace_s=0)
+        return 0.0
+
+    async def _attempt(self, port: int) -> float | None:
+        """Seconds for which the process was ready; None when it lost its port to a stranger."""
+        where = target(self._origin.container, port)
+        process = await self._started(port)
+        seen = await self._first_sight_or_exit(process, where)
+        if seen is None:
+            return await self._stillborn(process, port)
+        if seen is Look.STRANGER:
+            await process.end(grace_s=0)
+            return None
+        self._become(State(OriginPhase.READY, (Endpoint(ADDRESS, port),)))
+        clock = asyncio.get_running_loop().time
+        ready_at = clock()
+        await asyncio.wait({process.exited})
+        healthy_s = clock() - ready_at
+        end = _end(process.exited.result())
+        self._become(State(OriginPhase.FAILED, (), CRASHED, end))  # at once; the last words follow when they are known
+        await self._mourn(process)
+        return healthy_s
+
+    async def _first_sight_or_exit(self, process: Process, where: Target) -> Look | None:
+        async with asyncio.TaskGroup() as group:
+            probing = group.create_task(self._first_sight(process, where), name=f"{self.revision} probe")
+            either: set[asyncio.Future[Any]] = {probing, process.exited}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            probing.cancel()
+        return probing.result() if process.running else None
+
+    async def _stillborn(self, process: Process, port: int) -> float | None:
+        await process.last_words()
+        await process.end(grace_s=0)
+        if await asyncio.to_thread(ports.accepts, port):
+            return None  # whoever accepts now is none of ours
+        await self._mourn(process)
+        return 0.0
+
+    async def _mourn(self, process: Process) -> None:
+        end, words = _end(process.exited.result()), await process.last_words()
+        await process.end(grace_s=0)  # its children may hold the port
+        self._become(State(OriginPhase.FAILED, (), CRASHED, f"{end}:\n{words}" if words else end))
+
+    async def _started(self, port: int) -> Process:
+        launched = self._launch(port)
+        process = self.process = Process(
+            f"{self._name}/{self.revision}/{next(self._site.serials)}",
+            leash=self._site.leash,
+            out=self._say,
+            err=self._say,
+        )
+        try:
+            await process.start(launched)
+        except OSError as error:
+            raise LaunchError("StartFailed", f"{launched.argv[0]}: {error.strerror}") from error
+        return process
+
+    def _launch(self, port: int) -> Launch:
+        name = self._origin.metadata.name
+        platform = {"PORT": str(port), "K_SERVICE": name, "K_REVISION": self.revision, "K_CONFIGURATION": name}
+        return launch(self._origin.container, platform, root=self._site.root, parent=self._site.environ)
+
+    def _say(self, line: str) -> None:
+        self._site.say(self._name, line)
+
+    def _become(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self._changed(self)
+
+    async def _first_sight(self, process: Process, where: Target) -> Look:
+        """Looks until there is something to see, and says once when that takes long."""
+        clock, timing = asyncio.get_running_loop().time, self._site.timing
+        complain_at = clock() + timing.not_listening_s
+        while (seen := await look(where, process.members)) is Look.NOT_YET:
+            if clock() >= complain_at:
+                complain_at = float("inf")
+                self._become(await asyncio.to_thread(_not_ready, process, where))
+            await asyncio.sleep(timing.probe_period_s)
+        return seen
+
+    async def _withdrawn(self) -> None:
+        """Waits until no proxy uses the process any more."""
+        if self.process is not None and self.state.endpoints:
+            await self._site.acknowledged()
+            await self._drained(self.process, self.state.endpoints[0].port)
+
+    async def _drained(self, process: Process, port: int) -> None:
+        """Waits until nobody is connected to `port`, within bounds."""
+        timing = self._site.timing
+        if not procfs.AVAILABLE:
+            await asyncio.wait({process.exited}, timeout=timing.blind_drain_s)
+            return
+        deadline = asyncio.get_running_loop().time() + timing.drain_s
+        while process.running and asyncio.get_running_loop().time() < deadline:
+            if not await asyncio.to_thread(procfs.connections, port):
+                return
+            await asyncio.wait({process.exited}, timeout=0.05)
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def _not_ready(process: Process, where: Target) -> State:
+    heard = procfs.listening_ports(process.members()) if procfs.AVAILABLE else ()
+    if where.port in heard:
+        asked = (
+            "accept a connection" if where.path is None else f"answer GET {where.path} with a status from 200 to 399"
+        )
+        return State(OriginPhase.STARTING, (), "ProbeFailing", f"it listens on port {where.port}, but does not {asked}")
+    elsewhere = f"; it listens on {', '.join(map(str, heard))}" if heard else ""
+    message = (
+        f"nothing accepts on 127.0.0.1:{where.port}{elsewhere}; the app must listen on $PORT, which is {where.port}"
+    )
+    return State(OriginPhase.STARTING, (), "NotListening", message)
