@@ -10,7 +10,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 _STEP_S = 0.01
@@ -26,9 +26,19 @@ class _NotYet:
     seen: str
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], *, within_s: float = 5.0, step_s: float = _STEP_S, what: str = ""
-) -> T:
+    check: Callable[[], Awaitable[T]], *, within_s: float = ..., step_s: float = ..., what: str = ...
+) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T], *, within_s: float = ..., step_s: float = ..., what: str = ...) -> T: ...
+
+
+async def eventually(
+    check: Callable[[], Any], *, within_s: float = 5.0, step_s: float = _STEP_S, what: str = ""
+) -> Any:
     """The first true value of `check`, which may be a coroutine function."""
     deadline = time.monotonic() + within_s
     while True:
@@ -52,10 +62,10 @@ def eventually_sync(check: Callable[[], T], *, within_s: float = 5.0, step_s: fl
         time.sleep(step_s)
 
 
-async def _outcome(check: Callable[[], T | Awaitable[T]]) -> T | _NotYet:
+async def _outcome(check: Callable[[], Any]) -> Any:
     try:
         value = check()
-        return _judged(cast(T, await value if inspect.isawaitable(value) else value))
+        return _judged(await value if inspect.isawaitable(value) else value)
     except _NOT_YET as error:
         return _NotYet(str(error) or repr(error))
 

@@ -1,0 +1,42 @@
+# Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: setup demo test lint fmt bench lock clean help
+SHELL := bash
+BIN := .venv/bin
+READY := .venv/.ready
+
+setup: $(READY) ## Make .venv with everything that is needed (the first time: about 150 MB)
+
+$(READY): requirements.txt pyproject.toml tools/setup.sh
+	@tools/setup.sh
+	@touch $@
+
+demo: $(READY) ## Start the edge on examples/ and take the tour of demo/tour.yaml
+	@$(BIN)/edgerun local examples --tour demo/tour.yaml
+
+test: $(READY) ## Run all tests; make test ARGS="-k words" runs some
+	@$(BIN)/python tools/test.py $(ARGS)
+
+lint: $(READY) ## Check style, types, imports, spelling and what must not be committed
+	@tools/lint.sh
+
+fmt: $(READY) ## Format and mend what can be mended by itself
+	@$(BIN)/ruff check --fix --quiet operator tests bench tools examples || true
+	@$(BIN)/ruff format operator tests bench tools examples
+
+bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuild time, memory (under 4 minutes)
+	@tools/wrk.sh
+	@$(BIN)/python bench/run.py
+
+lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.txt
+	@tools/leaks.sh
+
+clean: ## Remove .venv, caches and results
+	@rm -rf .venv dist build bench/results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
