@@ -1,10 +1,13 @@
 """One origin as a local process: start, readiness, crash, output, end."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,10 @@ async def test_a_probe_of_an_unknown_port_says_which_there_are(house: House) -> 
 
 
 async def test_an_app_that_ignores_port_is_told_where_it_listens_instead(house: House) -> None:
-    script = "import socket, time\ns = socket.create_server(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\ntime.sleep(60)"
+    script = (
+        "import socket, time\ns = socket.create_server(('127.0.0.1', 0))\n"
+        "print(s.getsockname()[1], flush=True)\ntime.sleep(60)"
+    )
     house.origins.apply((origin(script),))
     seen = await house.until_reason("NotListening")
     assert seen.phase is OriginPhase.STARTING
@@ -118,7 +124,7 @@ async def test_restarts_come_at_doubling_distances_up_to_a_limit(tmp_path: Path)
         house.origins.apply((origin("import time; print(time.monotonic(), flush=True)"),))
         await eventually(lambda: len(house.lines()) >= 5)
         starts = [float(line) for line in house.lines()[:5]]
-    pauses = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(starts)]
     assert pauses[0] < 0.35
     for pause, least in zip(pauses, [0.1, 0.2, 0.4, 0.4], strict=True):
         assert least <= pause < least + 0.6
@@ -130,9 +136,8 @@ async def test_health_forgives_earlier_crashes(tmp_path: Path) -> None:
         for _ in range(10):  # without forgiveness the tenth pause would last 25 s
             seen = await house.until(lambda seen: bool(seen.endpoints))
             reached = len(house.history)
-            loop = asyncio.get_running_loop()
-            healthy_until = loop.time() + 0.25
-            await eventually(lambda until=healthy_until: loop.time() > until)
+            healthy_until = time.monotonic() + 0.25
+            await eventually(lambda until=healthy_until: time.monotonic() > until)
             await ask(seen.endpoints[0].port, "/quit")
             await eventually(lambda reached=reached: len(house.history) > reached)
 
@@ -205,8 +210,6 @@ async def test_the_environment_holds_what_knative_promises_and_no_secret_of_ours
         env = {"PLAIN": "$$(HOST) costs $$5", "HOST": "db", "URL": "http://$(HOST):$(PORT)/$(NOBODY)", "PORT": "1"}
         house.origins.apply((origin(script, env=env),))
         seen = await house.until_ready()
-        import json
-
         told = json.loads(house.lines()[0])
     port = str(seen.endpoints[0].port)
     assert told["PORT"] == port
