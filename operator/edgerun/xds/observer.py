@@ -1,0 +1,41 @@
+"""What the xDS server tells the rest of the house: who is connected, what it took, what it refused."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One connected proxy as it is now. `id` and `cluster` are what its node says of itself; ids need not be unique.
+
+    `acked_serial` is the newest published serial that it serves whole, 0 while it boots or comes back.
+    """
+
+    id: str
+    cluster: str
+    connected_at: datetime
+    acked_serial: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`proxy` keeps what it had in place of `names`, which it was sent on its way to `serial`; `message` says why."""
+
+    proxy: Proxy
+    type_url: str
+    names: tuple[str, ...]
+    message: str
+    serial: int
+
+
+class Observer(Protocol):
+    """Called within the server's event loop: what takes time must be put off."""
+
+    def connected(self, proxy: Proxy) -> None: ...
+
+    def disconnected(self, proxy: Proxy) -> None: ...
+
+    def acknowledged(self, proxy: Proxy, serial: int) -> None: ...
+
+    def refused(self, refused: Refused) -> None: ...

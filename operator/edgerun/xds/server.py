@@ -1,0 +1,134 @@
+"""The delta ADS server: one gRPC method, one stream per proxy, one newest snapshot for all of them.
+
+It assigns serials and knows who is connected. What a stream may be told when is the session's affair.
+Trap: all of it lives in one event loop. `publish` must be called there, and does nothing that takes time per proxy.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from ..errors import SettingsError
+from ..translate.plan import Resources
+from .observer import Observer, Proxy, Refused
+from .snapshot import Snapshot, snapshot
+from .stream import Stream
+
+__all__ = ["Observer", "Proxy", "Refused", "Server"]
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+METHOD = "DeltaAggregatedResources"
+_MAX_MESSAGE_BYTES = 64 << 20
+_UNIX = "unix:"
+_MAX_PATH_BYTES = 107  # sun_path of Linux, less its NUL
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # a second server on the port is a mistake to hear of, not to share it with
+    ("grpc.keepalive_time_ms", 30_000),  # a proxy whose machine is gone says no goodbye
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_connection_age_ms", 11 * 3_600_000),  # gRPC adds a jitter of a tenth: proxies spread anew over replicas
+    ("grpc.max_connection_age_grace_ms", 30_000),
+)
+
+
+class Server:
+    """`interceptors` see every call of every method first: the place to turn strangers away."""
+
+    def __init__(
+        self, *, observer: Observer, interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"] = ()
+    ) -> None:
+        self._observer = observer
+        self._interceptors = interceptors
+        self._streams: set[Stream] = set()
+        self._newest: Snapshot | None = None
+        self._changed = asyncio.Event()
+        self._server: grpc.aio.Server | None = None
+        self._socket: Path | None = None
+
+    async def start(self, address: str) -> None:
+        """Listen on `unix:PATH`, which only this user can open, or `HOST:PORT`. Nobody is answered before `publish`."""
+        if address.startswith(_UNIX):
+            self._socket = Path(address.removeprefix(_UNIX))
+            _prepare(self._socket)
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=self._interceptors)
+        method = grpc.stream_stream_rpc_method_handler(self._serve)  # no (de)serialiser: bytes in, bytes out
+        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})])
+        self._server.add_insecure_port(address)
+        if self._socket:
+            self._socket.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        await self._server.start()
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Send every proxy away, within `grace_s`. They go on serving what they have and come back by themselves."""
+        if self._server is None:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.stop(grace_s), name="xds stop")  # GOAWAY first, then the streams' ends
+            for stream in self._streams:
+                stream.close()
+        self._server = None
+        if self._socket:
+            self._socket.unlink(missing_ok=True)
+
+    def publish(self, resources: Resources) -> int:
+        """Make `resources` what all proxies should have; the serial by which `Proxy.acked_serial` speaks of them."""
+        serial = self._newest.serial + 1 if self._newest else 1
+        self._newest = snapshot(serial, resources, self._newest)
+        for stream in self._streams:
+            stream.publish(self._newest)
+        return serial
+
+    def proxies(self) -> tuple[Proxy, ...]:
+        """Who is connected, in the order of arrival."""
+        return tuple(sorted((stream.proxy for stream in self._streams if stream.proxy), key=_arrival))
+
+    async def acknowledged(self, serial: int, timeout_s: float) -> bool:
+        """Whether all connected proxies serve `serial`, within `timeout_s`. True when nobody is connected."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while any(proxy.acked_serial < serial for proxy in self.proxies()):
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        stream = Stream(self._observer, self._announce)
+        if self._newest:
+            stream.publish(self._newest)
+        self._streams.add(stream)
+        try:
+            await stream.run(requests, context)
+        finally:
+            self._streams.discard(stream)
+        if stream.ending:
+            await context.abort(*stream.ending)
+
+    def _announce(self) -> None:
+        """Wake everybody who waits for a change, once."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _arrival(proxy: Proxy) -> tuple[float, str]:
+    return proxy.connected_at.timestamp(), proxy.id
+
+
+def _prepare(socket: Path) -> None:
+    """See to it that nobody else can reach `socket`, and that nothing is left of an earlier one."""
+    if len(os.fsencode(socket)) > _MAX_PATH_BYTES:
+        raise SettingsError(f"{socket} is too long for a Unix socket: {_MAX_PATH_BYTES} bytes at most")
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = socket.parent.stat()
+    if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
+        raise SettingsError(f"{socket.parent} must belong to this user and be closed to all others: chmod 700 it")
+    socket.unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""One stream: who may be told what, and when. Pure and clock-free; what a single type still lacks is the watch's.
+
+Make before break. Types work in ranks, each towards the newest snapshot that all ranks before it have finished, so a
+route is sent when its clusters are warm, not before. What is gone is removed last, when no snapshot knows it that any
+type is still at: a newer snapshot never waits for removals, and removals never starve under a stream of snapshots.
+Clusters, endpoints and secrets share the first rank, because an ACK of clusters waits for the other two.
+Trap: a resource that is refused may leave an older one in use, so removals wait for as long as routes are refused.
+"""
+
+from dataclasses import dataclass
+
+from envoy.service.discovery.v3 import discovery_pb2
+
+from ..translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from .nacks import Nack
+from .snapshot import Framed, Response, Snapshot
+from .watch import Watch
+
+SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
+EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+# In the order in which updates go out; types that are not here wait for nothing and hold nothing back.
+_RANKS = {CLUSTER: 0, ENDPOINTS: 0, SECRET: 0, EXTENSION: 1, LISTENER: 2, ROUTES: 3}
+_ORDER = tuple(_RANKS)
+_REMOVAL_ORDER = (LISTENER, ROUTES, CLUSTER, ENDPOINTS, SECRET, EXTENSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who the client says it is."""
+
+    id: str
+    cluster: str
+
+
+class Session:
+    """`node` is None until the first request. `acked_serial` counts what the client took whole and never decreases."""
+
+    def __init__(self) -> None:
+        self.node: Node | None = None
+        self.acked_serial = 0
+        self._newest: Snapshot | None = None
+        self._watches: dict[str, Watch] = {}
+        self._nonces = 0
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make `snapshot` what the client should have; whatever was to come before it and is not sent never will be."""
+        self._newest = snapshot
+
+    def on_request(self, request: discovery_pb2.DeltaDiscoveryRequest, now: float) -> Nack | None:
+        """Take in what the client says. Its subscriptions count whatever the nonce; a NACK is also returned."""
+        if self.node is None:  # Envoy introduces itself on the first message only
+            self.node = Node(request.node.id, request.node.cluster)
+        watch = self._watches.get(request.type_url)
+        if watch is None:
+            self._begin(request)
+            return None
+        nack = _judgement(watch, request, now)
+        for name in request.resource_names_unsubscribe:
+            watch.leave(name)
+        for name in request.resource_names_subscribe:
+            watch.join(name)
+        return nack
+
+    def responses(self, now: float) -> list[Response]:
+        """All that may go out now, in this order."""
+        newest = self._newest
+        if newest is None:
+            return []
+        watches = self._watches.values()
+        for watch in watches:
+            watch.lapse(now)
+            watch.conclude()
+        # All aim before any sends: what is sent of one type may make another one busy again.
+        for watch in watches:
+            self._aim(watch, newest)
+        answers = [self._answer(watch, newest, now) for watch in watches]
+        answers.append(self._removal(newest, now))
+        self._count(newest)
+        return [answer for answer in answers if answer]
+
+    def deadline(self) -> float | None:
+        """When `responses` may have something new although nothing happened."""
+        times = (watch.deadline() for watch in self._watches.values())
+        return min((at for at in times if at is not None), default=None)
+
+    def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        watch = Watch(request.type_url)
+        watch.begin(request.resource_names_subscribe, request.initial_resource_versions)
+        everything = self._watches | {request.type_url: watch}
+        self._watches = {one: everything[one] for one in (*_ORDER, *everything) if one in everything}
+
+    def _aim(self, watch: Watch, newest: Snapshot) -> None:
+        goal = self._allowed(watch, newest)
+        if goal and watch.idle and (watch.goal is None or goal.serial > watch.goal.serial):
+            watch.aim(goal)
+        watch.conclude()
+
+    def _allowed(self, watch: Watch, newest: Snapshot) -> Snapshot | None:
+        """The newest snapshot that every earlier rank has finished."""
+        rank = _RANKS.get(watch.type_url, 0)
+        earlier = [one.finished for one in self._watches.values() if _RANKS.get(one.type_url, rank) < rank]
+        finished = [one for one in earlier if one]
+        return min(finished, key=_serial, default=newest) if len(finished) == len(earlier) else None
+
+    def _answer(self, watch: Watch, newest: Snapshot, now: float) -> Response | None:
+        if watch.busy:
+            return None
+        if missing := watch.missing(newest):
+            return watch.removals(missing, self._nonce(), newest.serial, now)
+        if watch.type_url == CLUSTER and self._endpoints_engaged(newest):
+            return None
+        if watch.goal is None or not watch.talkative:
+            return None
+        response, resources = watch.updates(watch.goal, self._nonce(), now)
+        self._repeat_endpoints(resources)
+        return response
+
+    def _endpoints_engaged(self, newest: Snapshot) -> bool:
+        """Whether endpoints could not go out right behind clusters."""
+        endpoints = self._watches.get(ENDPOINTS)
+        return endpoints is not None and (endpoints.busy or bool(endpoints.missing(newest)))
+
+    def _repeat_endpoints(self, clusters: tuple[Framed, ...]) -> None:
+        """Envoy warms an updated cluster until its endpoints come once more, and does not ask for them."""
+        endpoints = self._watches.get(ENDPOINTS)
+        if endpoints is None:
+            return
+        for cluster in clusters:
+            if cluster.endpoints and endpoints.covers(cluster.endpoints):
+                endpoints.renew(cluster.endpoints)
+
+    def _removal(self, newest: Snapshot, now: float) -> Response | None:
+        """The removals of one type; the next type's follow when these are answered."""
+        live = self._live(newest)
+        if live is None:
+            return None
+        others = (type_url for type_url in self._watches if type_url not in _RANKS)
+        for type_url in (*_REMOVAL_ORDER, *others):
+            watch = self._watches.get(type_url)
+            if watch is None:
+                continue
+            names = watch.departures(live)
+            if watch.removing or (names and watch.busy):
+                return None
+            if names:
+                return watch.removals(names, self._nonce(), newest.serial, now)
+        return None
+
+    def _live(self, newest: Snapshot) -> set[Snapshot] | None:
+        """The snapshots that the client may be at, in one type or another. None when that is not known."""
+        ranked = [watch for one, watch in self._watches.items() if one in _RANKS]
+        if any(watch.refusing for watch in ranked if _RANKS[watch.type_url]):
+            return None
+        live = [newest, *(at for watch in ranked for at in (watch.goal, watch.finished))]
+        return None if None in live else {one for one in live if one}
+
+    def _count(self, newest: Snapshot) -> None:
+        booted = LISTENER in self._watches and (ROUTES in self._watches or not newest.of(ROUTES))
+        if booted:
+            serial = min(watch.acked_serial for watch in self._watches.values())
+            self.acked_serial = max(self.acked_serial, serial)
+
+    def _nonce(self) -> str:
+        self._nonces += 1
+        return str(self._nonces)
+
+
+def _judgement(watch: Watch, request: discovery_pb2.DeltaDiscoveryRequest, now: float) -> Nack | None:
+    if not request.response_nonce:
+        return None
+    if request.HasField("error_detail"):
+        return watch.nack(request.response_nonce, request.error_detail.message, now)
+    watch.ack(request.response_nonce)
+    return None
+
+
+def _serial(snapshot: Snapshot) -> int:
+    return snapshot.serial
