@@ -1,0 +1,72 @@
+"""Whether an object as somebody wrote it is one of ours: what an API server would do before it stores it.
+
+All problems are found at once. What is well formed but could not run in Envoy is for `unsupported` to say.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from . import API_VERSION, GROUP, edgeroute, originservice
+from .edgeroute import EdgeRoute
+from .originservice import OriginService
+from .problems import Problem
+from .rules import holds, rule_problems
+from .schema import Kind, completed, kinds
+from .structure import near, quoted, structure_problems
+
+_SHAPES = {edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """`object` is there when there are no `problems`."""
+
+    object: EdgeRoute | OriginService | None
+    problems: tuple[Problem, ...] = ()
+
+
+def admit(raw: Mapping[str, Any]) -> Admission:
+    """The object, with all defaults, or everything that is wrong with it. Its `status` is not looked at."""
+    kind = _kind(raw)
+    if kind is None:
+        return Admission(None, (_unknown_kind(raw),))
+    value = completed(kind.root, {name: part for name, part in raw.items() if name != "status"})
+    if raw.get("apiVersion") == API_VERSION and kind.checker.is_valid(value) and holds(kind.root, value):
+        return Admission(msgspec.convert(value, _SHAPES[kind.name]))
+    return Admission(None, tuple(sorted(set(_problems(kind, value)))))
+
+
+def _kind(raw: Mapping[str, Any]) -> Kind | None:
+    name = raw.get("kind")
+    return kinds().get(name) if isinstance(name, str) else None
+
+
+def _unknown_kind(raw: Mapping[str, Any]) -> Problem:
+    name, version = raw.get("kind"), raw.get("apiVersion")
+    if not isinstance(name, str) or not name:
+        return Problem("kind", f"Required value; the kinds of {API_VERSION} are {_listed()}")
+    meant = near(name, kinds()) if isinstance(version, str) and version.startswith(f"{GROUP}/") else ""
+    hint = f'did you mean "{meant}"?' if meant else f"the kinds of {API_VERSION} are {_listed()}"
+    return Problem("kind", f"no matches for kind {quoted(name)} in version {quoted(version)}; {hint}")
+
+
+def _listed() -> str:
+    return " and ".join(kinds())
+
+
+def _problems(kind: Kind, value: Mapping[str, Any]) -> Iterator[Problem]:
+    version = value.get("apiVersion")
+    if version is None:
+        yield Problem("apiVersion", f"Required value; it is {API_VERSION}")
+    elif version != API_VERSION:
+        message = f"no matches for kind {quoted(kind.name)} in version {quoted(version)}; it is {API_VERSION}"
+        yield Problem("apiVersion", message)
+    found = list(structure_problems(kind, value))
+    for path, problem in found:
+        if path != ("apiVersion",):
+            yield problem
+    unfit = frozenset(path[:depth] for path, _ in found for depth in range(len(path) + 1))
+    yield from rule_problems(kind.root, value, unfit)

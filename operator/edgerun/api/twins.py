@@ -1,0 +1,160 @@
+"""The Python twins of the CRDs' CEL rules, for a folder of files has no API server to run them.
+
+Each twin stands under the exact text of its rule: change the one without the other, and the kinds do not load.
+A twin may rely on the structure: it is not asked about a value in which something is of the wrong type or missing.
+
+Trap: CEL's `matches` finds its pattern anywhere in the string, and its `$` is the very end, which is `\\Z` in Python.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .originservice import DEFAULT_CONTAINER_PORT
+
+Value = Any  # as it comes from YAML or JSON, completed
+Twin = Callable[[Value], bool]
+
+_ADDRESS = re.compile(r"[0-9]+([.][0-9]+)*")
+_DOTS = re.compile(r"/[.][.]?(/|\Z)")
+_ESCAPED_SLASH = re.compile(r"%(2[fF]|5[cC])")
+_PATH = re.compile(r"([-A-Za-z0-9/._~!$&'()*+,;=:@?#]|%[0-9A-Fa-f][0-9A-Fa-f])*")
+_HEADER_NAME = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]{1,128}")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_RESERVED_ENV = frozenset(("PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"))
+_HOP_BY_HOP = frozenset(
+    ("host", "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding")
+) | {"upgrade"}
+_OF_THE_EDGE = ("x-envoy-", "x-edgerun-")
+
+
+def _distinct(names: Iterable[str]) -> bool:
+    folded = [name.lower() for name in names]
+    return len(folded) == len(set(folded))
+
+
+def _literal_path(wrong: Callable[[str], Any]) -> Twin:
+    """Holds for a path unless it is to be read literally and something in it is `wrong`."""
+    return lambda path: path["type"] == "RegularExpression" or not wrong(path["value"])
+
+
+def _only_prefixes(action: str) -> Twin:
+    def twin(rule: Value) -> bool:
+        path = rule.get(action, {}).get("path", {})
+        return "replacePrefix" not in path or all(match["path"]["type"] == "PathPrefix" for match in rule["matches"])
+
+    return twin
+
+
+def _needs_origins(field: str) -> Twin:
+    return lambda rule: field not in rule or "origins" in rule
+
+
+def _unchangeable(prefixes: tuple[str, ...]) -> Twin:
+    def twin(names: Iterable[str]) -> bool:
+        folded = [name.lower() for name in names]
+        return not any(name in _HOP_BY_HOP or name.startswith(prefixes) for name in folded)
+
+    return twin
+
+
+def _in_one_list(changes: Value) -> bool:
+    lists = [{name.lower() for name in changes.get(field, ())} for field in ("set", "add", "remove")]
+    return sum(map(len, lists)) == len(set().union(*lists))
+
+
+def _probed_port(probe: str) -> Twin:
+    def twin(container: Value) -> bool:
+        port = container.get("readinessProbe", {}).get(probe, {}).get("port")
+        declared = next(iter(container.get("ports", ())), {"containerPort": DEFAULT_CONTAINER_PORT})
+        return port is None or port in (declared["containerPort"], declared.get("name", declared["containerPort"]))
+
+    return twin
+
+
+TWINS: Mapping[str, Twin] = {
+    "!self.matches('^[0-9]+([.][0-9]+)*$')": lambda hostname: not _ADDRESS.fullmatch(hostname),
+    "self.all(r, !has(r.name) || self.exists_one(q, has(q.name) && q.name == r.name))": lambda rules: _distinct(
+        rule["name"] for rule in rules if "name" in rule
+    ),
+    "[has(self.origins), has(self.respond), has(self.redirect)].exists_one(given, given)": lambda rule: (
+        len({"origins", "respond", "redirect"} & rule.keys()) == 1
+    ),
+    "!has(self.rewrite) || has(self.origins)": _needs_origins("rewrite"),
+    "!has(self.timeouts) || has(self.origins)": _needs_origins("timeouts"),
+    "!has(self.requestHeaders) || has(self.origins)": _needs_origins("requestHeaders"),
+    "!has(self.rewrite) || !has(self.rewrite.path) || !has(self.rewrite.path.replacePrefix) || "
+    "self.matches.all(m, m.path.type == 'PathPrefix')": _only_prefixes("rewrite"),
+    "!has(self.redirect) || !has(self.redirect.path) || !has(self.redirect.path.replacePrefix) || "
+    "self.matches.all(m, m.path.type == 'PathPrefix')": _only_prefixes("redirect"),
+    "self.type == 'RegularExpression' || self.value.startsWith('/')": _literal_path(
+        lambda value: not value.startswith("/")
+    ),
+    "self.type == 'RegularExpression' || !self.value.contains('//')": _literal_path(lambda value: "//" in value),
+    "self.type == 'RegularExpression' || !self.value.matches('/[.][.]?(/|$)')": _literal_path(_DOTS.search),
+    "self.type == 'RegularExpression' || !self.value.matches('%(2[fF]|5[cC])')": _literal_path(_ESCAPED_SLASH.search),
+    "self.type == 'RegularExpression' || !self.value.matches('[?#]')": _literal_path(
+        lambda value: "?" in value or "#" in value
+    ),
+    "self.type == 'RegularExpression' || "
+    'self.value.matches("^([-A-Za-z0-9/._~!$&\'()*+,;=:@?#]|%[0-9A-Fa-f][0-9A-Fa-f])*$")': _literal_path(
+        lambda value: not _PATH.fullmatch(value)
+    ),
+    "self.all(h, self.exists_one(g, g.name.lowerAscii() == h.name.lowerAscii()))": lambda headers: _distinct(
+        header["name"] for header in headers
+    ),
+    "self.type != 'RegularExpression' || self.value != ''": lambda match: (
+        match["type"] != "RegularExpression" or match["value"] != ""
+    ),
+    "self.exists(o, o.weight > 0)": lambda origins: any(origin["weight"] > 0 for origin in origins),
+    "has(self.service) != has(self.url)": lambda origin: ("service" in origin) != ("url" in origin),
+    "!has(self.body) || self.body == '' || !(self.status in [204, 304])": lambda respond: (
+        not respond.get("body") or respond["status"] not in (204, 304)
+    ),
+    "has(self.scheme) || has(self.hostname) || has(self.port) || has(self.path)": lambda redirect: bool(
+        {"scheme", "hostname", "port", "path"} & redirect.keys()
+    ),
+    "has(self.replaceFullPath) != has(self.replacePrefix)": lambda path: (
+        ("replaceFullPath" in path) != ("replacePrefix" in path)
+    ),
+    "has(self.hostname) || has(self.path)": lambda rewrite: "hostname" in rewrite or "path" in rewrite,
+    "(!has(self.set) || !has(self.add) || "
+    "!self.set.exists(n, self.add.exists(m, m.lowerAscii() == n.lowerAscii()))) && "
+    "(!has(self.set) || !has(self.remove) || "
+    "!self.set.exists(n, self.remove.exists(m, m.lowerAscii() == n.lowerAscii()))) && "
+    "(!has(self.add) || !has(self.remove) || "
+    "!self.add.exists(n, self.remove.exists(m, m.lowerAscii() == n.lowerAscii())))": _in_one_list,
+    'self.all(n, n.matches("^[-A-Za-z0-9!#$%&\'*+.^_`|~]{1,128}$"))': lambda names: all(
+        _HEADER_NAME.fullmatch(name) for name in names
+    ),
+    "self.all(n, self.exists_one(m, m.lowerAscii() == n.lowerAscii()))": _distinct,
+    "self.all(n, !(n.lowerAscii() in ['host', 'connection', 'content-length', 'keep-alive', "
+    "'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']) && "
+    "!n.lowerAscii().startsWith('x-envoy-') && !n.lowerAscii().startsWith('x-edgerun-'))": _unchangeable(_OF_THE_EDGE),
+    "self.all(n, !(n.lowerAscii() in ['host', 'connection', 'content-length', 'keep-alive', "
+    "'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']))": _unchangeable(()),
+    "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')": lambda service: (
+        len(service["metadata"]["name"]) <= 63 and "." not in service["metadata"]["name"]
+    ),
+    "self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))": (
+        lambda keys: all(_LABEL_KEY.fullmatch(key) for key in keys)
+    ),
+    "has(self.image) || has(self.command)": lambda container: "image" in container or "command" in container,
+    "!has(self.readinessProbe) || !has(self.readinessProbe.httpGet) || "
+    "!has(self.readinessProbe.httpGet.port) || "
+    "(has(self.ports) && size(self.ports) > 0 ? "
+    "self.readinessProbe.httpGet.port == self.ports[0].containerPort || "
+    "(has(self.ports[0].name) && self.readinessProbe.httpGet.port == self.ports[0].name) : "
+    "self.readinessProbe.httpGet.port == 8080)": _probed_port("httpGet"),
+    "!has(self.readinessProbe) || !has(self.readinessProbe.tcpSocket) || "
+    "!has(self.readinessProbe.tcpSocket.port) || "
+    "(has(self.ports) && size(self.ports) > 0 ? "
+    "self.readinessProbe.tcpSocket.port == self.ports[0].containerPort || "
+    "(has(self.ports[0].name) && self.readinessProbe.tcpSocket.port == self.ports[0].name) : "
+    "self.readinessProbe.tcpSocket.port == 8080)": _probed_port("tcpSocket"),
+    "size(self) == 0 || self[0] != ''": lambda command: command[:1] != [""],
+    "!(self.name in ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'])": lambda variable: (
+        variable["name"] not in _RESERVED_ENV
+    ),
+    "!(has(self.httpGet) && has(self.tcpSocket))": lambda probe: not ("httpGet" in probe and "tcpSocket" in probe),
+}
