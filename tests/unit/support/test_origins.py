@@ -21,10 +21,12 @@ from support.poll import eventually
 async def answer(port: int, request: bytes) -> bytes:
     """Everything the origin sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    received = await reader.read(-1)
-    writer.close()
-    return received
+    try:
+        writer.write(request)
+        return await reader.read(-1)
+    finally:
+        writer.close()
+        await writer.wait_closed()
 
 
 async def echo(cart: Origin, request: bytes) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""The programs of the examples behave as origins should: they answer, keep connections, and finish what they began."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.poll import eventually_sync
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+APPS = {
+    "hello": ("hello", "hello.py", "/", b"Hello from"),
+    "web": ("shop", "apps/web.py", "/ready", b"release stable"),
+    "cart": ("shop", "apps/cart.py", "/cart", b'{"items": []}'),
+    "catalogue": ("shop", "apps/catalogue.py", "/search?q=tea", b"Teapot"),
+}
+
+
+@contextmanager
+def running(folder: str, program: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PORT": str(port)}
+    with subprocess.Popen([sys.executable, program], cwd=EXAMPLES / folder, env=environment) as process:
+        try:
+            with eventually_sync(lambda: socket.create_connection(("127.0.0.1", port)), within_s=10):
+                pass
+            yield process, port
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("folder", "program", "path", "expected"), APPS.values(), ids=APPS.keys())
+def test_every_program_answers(folder: str, program: str, path: str, expected: bytes) -> None:
+    with running(folder, program) as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for _ in range(3):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert (response.status, expected in response.read()) == (200, True)
+        connection.close()
+
+
+def test_sigterm_lets_a_request_finish_and_ends_idle_connections_at_once() -> None:
+    answers: list[int] = []
+    with running("shop", "apps/web.py") as (process, port):
+        idle = socket.create_connection(("127.0.0.1", port))
+        busy = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        busy.request("GET", "/report")
+        reading = threading.Thread(target=lambda: answers.append(busy.getresponse().status))
+        reading.start()
+        eventually_sync(lambda: Path(f"/proc/{process.pid}/task").exists() and _threads(process.pid) >= 3)
+        process.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+        reading.join(10)
+        assert answers == [200]
+        assert process.wait(10) == 0
+        idle.close()
+        busy.close()
+
+
+def _threads(pid: int) -> int:
+    """The main thread and one for each connection."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
