@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
 from edgerun.infra.local.replicas import Timing
 from edgerun.translate.world import OriginObservation, OriginPhase
+from support.poll import eventually
 
 IMPATIENT = Timing(not_listening_s=0.5, first_pause_s=0.05, longest_pause_s=0.2, healthy_s=0.5, drain_s=3, grace_s=0.5)
 
@@ -106,12 +106,13 @@ class House:
         self.acks += 1
 
     async def until(self, true: Callable[[OriginObservation], bool], key: ObjectKey = CART) -> OriginObservation:
-        await eventually(
-            lambda: (seen := self.observed(key)) is not None and true(seen), lambda: str(self.history[-3:])
-        )
-        seen = self.observed(key)
-        assert seen is not None
-        return seen
+        def told() -> OriginObservation:
+            seen = self.observed(key)
+            assert seen is not None, "nothing was observed"
+            assert true(seen), str(seen)
+            return seen
+
+        return await eventually(told, within_s=10)
 
     async def until_ready(self, key: ObjectKey = CART, *, generation: int = 1) -> OriginObservation:
         return await self.until(lambda seen: seen.phase is OriginPhase.READY and seen.generation == generation, key)
@@ -165,21 +166,19 @@ def marked(instance_id: str) -> set[int]:
     return keeper.belonging(frozenset({f"{keeper.MARK}={instance_id}".encode()}), frozenset())
 
 
-async def eventually(true: Callable[[], bool], tell: Callable[[], str] = str, *, within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, f"still not so after {within_s} s: {tell()}"
-        await asyncio.sleep(0.01)
-
-
 async def ask(port: int, path: str = "/") -> str:
     """The body of a GET of `path`, on a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        return await _answer(reader, writer, path)
+    finally:
+        writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> str:
     writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(
         int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
     )
-    body = await reader.readexactly(length)
-    writer.close()
-    return body.decode()
+    return (await reader.readexactly(length)).decode()

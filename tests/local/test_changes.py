@@ -7,7 +7,8 @@ import msgspec
 
 from edgerun.api.originservice import OriginService
 from edgerun.translate.world import OriginPhase
-from local.harness import CART, House, ask, eventually, origin
+from local.harness import CART, House, ask, origin
+from support.poll import eventually
 
 
 def greeting(word: str, generation: int) -> OriginService:

@@ -16,7 +16,8 @@ from edgerun.api.originservice import ContainerPort, HTTPGetAction, TCPSocketAct
 from edgerun.infra.local import ports
 from edgerun.infra.local.replicas import Timing
 from edgerun.translate.world import Endpoint, OriginPhase
-from local.harness import CART, SERVER, House, ask, eventually, housed, origin
+from local.harness import CART, SERVER, House, ask, housed, origin
+from support.poll import eventually
 
 WAITING = "import time\nwhile True: time.sleep(60)"
 

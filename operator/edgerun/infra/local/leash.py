@@ -89,7 +89,8 @@ class Leash:
         self._hang_up()
         if self._keeper is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._keeper.wait(), FAREWELL_S)
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._keeper.wait()
         await asyncio.to_thread(keeper.remove, str(self._directory), self.instance_id)  # the keeper may have died
 
     def _tell(self, sign: str, groups: Iterable[int]) -> None:

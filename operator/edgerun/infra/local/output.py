@@ -12,17 +12,18 @@ TAIL_CHARS = 2000
 
 
 class Lines:
-    """Cuts a stream of bytes into lines. A longer line than MAX_LINE comes in pieces; bad UTF-8 is replaced."""
+    """Cuts a stream of bytes into lines. A line longer than `limit` comes in pieces; bad UTF-8 is replaced."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], limit: int = MAX_LINE) -> None:
         self._say = say
+        self._limit = limit
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._pieces(line)
-        whole = len(self._rest) - len(self._rest) % MAX_LINE
+        whole = len(self._rest) - len(self._rest) % self._limit
         if whole:
             self._pieces(self._rest[:whole])
             self._rest = self._rest[whole:]
@@ -33,8 +34,8 @@ class Lines:
             self._rest = b""
 
     def _pieces(self, line: bytes) -> None:
-        for start in range(0, len(line) or 1, MAX_LINE):
-            self._say(line[start : start + MAX_LINE].removesuffix(b"\r").decode(errors="replace"))
+        for start in range(0, len(line) or 1, self._limit):
+            self._say(line[start : start + self._limit].removesuffix(b"\r").decode(errors="replace"))
 
 
 class Tail:

@@ -17,7 +17,7 @@ from typing import cast
 from . import keeper
 from .launch import Launch
 from .leash import Leash
-from .output import Lines, Tail
+from .output import MAX_LINE, Lines, Tail
 
 REPLICA = "EDGERUN_REPLICA"  # one process and its descendants; keeper.MARK is all of an instance
 LAST_WORDS_S = 0.3  # the exit is noticed before the pipes are read to their end
@@ -26,13 +26,21 @@ LAST_WORDS_S = 0.3  # the exit is noticed before the pipes are read to their end
 class Process:
     """A child that is started once. `serial` is unique within the instance."""
 
-    def __init__(self, serial: str, *, leash: Leash, out: Callable[[str], None], err: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        serial: str,
+        *,
+        leash: Leash,
+        out: Callable[[str], None],
+        err: Callable[[str], None],
+        max_line: int = MAX_LINE,
+    ) -> None:
         self.pid = 0
         self.mark = f"{REPLICA}={leash.instance_id}/{serial}"
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._leash = leash
         self._tail = Tail()
-        self._streams = {1: Lines(out), 2: Lines(self._tail.before(err))}
+        self._streams = {1: Lines(out, max_line), 2: Lines(self._tail.before(err), max_line)}
         self._silent = asyncio.Event()
         self._transport: asyncio.SubprocessTransport | None = None
 
@@ -61,7 +69,8 @@ class Process:
     async def last_words(self) -> str:
         """The end of what it wrote to its standard error, once it has exited."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._silent.wait(), LAST_WORDS_S)
+            async with asyncio.timeout(LAST_WORDS_S):  # wait_for may swallow a cancellation before Python 3.12
+                await self._silent.wait()
         return str(self._tail)
 
     async def end(self, *, grace_s: float) -> None:
@@ -115,3 +124,13 @@ class _Protocol(asyncio.SubprocessProtocol):
         code = transport.get_returncode() if transport is not None else None
         if not self._process.exited.done():
             self._process.exited.set_result(code if code is not None else -signal.SIGKILL)
+
+
+def ending(code: int) -> str:
+    """How a process ended, for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -8,7 +8,6 @@ Trap: ready is said once, and holds until the process exits. From then on it is 
 
 import asyncio
 import logging
-import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -21,7 +20,7 @@ from . import ports, procfs
 from .launch import Launch, LaunchError, launch
 from .leash import Leash
 from .probes import ADDRESS, Look, Target, look, target
-from .process import Process
+from .process import Process, ending
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ class Replica:
 
     async def _supervise(self) -> None:
         timing, pause = self._site.timing, self._site.timing.first_pause_s
-        while True:
+        while not self._left:
             healthy_s = await self._attempt_on_free_port()
             if healthy_s >= timing.healthy_s:
                 pause = timing.first_pause_s
@@ -159,7 +158,7 @@ class Replica:
         ready_at = clock()
         await asyncio.wait({process.exited})
         healthy_s = clock() - ready_at
-        end = _end(process.exited.result())
+        end = ending(process.exited.result())
         self._become(State(OriginPhase.FAILED, (), CRASHED, end))  # at once; the last words follow when they are known
         await self._mourn(process)
         return healthy_s
@@ -181,7 +180,7 @@ class Replica:
         return 0.0
 
     async def _mourn(self, process: Process) -> None:
-        end, words = _end(process.exited.result()), await process.last_words()
+        end, words = ending(process.exited.result()), await process.last_words()
         await process.end(grace_s=0)  # its children may hold the port
         self._become(State(OriginPhase.FAILED, (), CRASHED, f"{end}:\n{words}" if words else end))
 
@@ -240,15 +239,6 @@ class Replica:
             if not await asyncio.to_thread(procfs.connections, port):
                 return
             await asyncio.wait({process.exited}, timeout=0.05)
-
-
-def _end(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def _not_ready(process: Process, where: Target) -> State:

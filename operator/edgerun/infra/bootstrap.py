@@ -1,0 +1,144 @@
+"""The configuration that Envoy starts with: where to ask for everything else, and how much of the machine it may take.
+
+Pure. Listeners, routes, clusters and endpoints come over delta ADS; none of them is here.
+
+Trap: `initial_fetch_timeout: 0s` makes Envoy wait for its first listeners and clusters for as long as it takes. With a
+limit it would call itself ready with nothing to serve.
+"""
+
+from pathlib import Path
+from typing import Any
+
+XDS_CLUSTER = "xds"
+GIB = 1 << 30
+
+# Envoy refuses expressions above a program size of 100 by default, which "/[^/]{1,64}/.*" exceeds (199).
+REGEX_PROGRAM_SIZE = 2000
+
+# What is worth keeping of the hundred and more series of each cluster: the number of routes must not drown the rest.
+CLUSTER_SERIES = (
+    "membership_healthy",
+    "membership_total",
+    "upstream_cx_active",
+    "upstream_cx_connect_fail",
+    "upstream_cx_total",
+    "upstream_rq_active",
+    "upstream_rq_pending_active",
+    "upstream_rq_pending_overflow",
+    "upstream_rq_retry",
+    "upstream_rq_timeout",
+    "upstream_rq_total",
+    "upstream_rq_2xx",
+    "upstream_rq_3xx",
+    "upstream_rq_4xx",
+    "upstream_rq_5xx",
+    "upstream_rq_time",
+)
+SERIES_PREFIXES = (
+    "cluster_manager.",
+    "control_plane.",
+    "http.",
+    "listener.",
+    "listener_manager.",
+    "overload.",
+    "runtime.",
+    "server.",
+)
+
+_TYPE = "type.googleapis.com/envoy.extensions."
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
+
+
+def bootstrap(
+    *,
+    node_id: str,
+    cluster: str,
+    xds_socket: Path,
+    admin_socket: Path,
+    max_heap_bytes: int = 2 * GIB,
+    max_downstream_connections: int = 50_000,
+) -> dict[str, Any]:
+    """The bootstrap of an edge proxy whose control plane listens on `xds_socket`."""
+    ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    return {
+        "node": {"id": node_id, "cluster": cluster},
+        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
+        "dynamic_resources": {"ads_config": _ads_config(), "lds_config": ads, "cds_config": ads},
+        "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
+        "overload_manager": _overload_manager(max_heap_bytes, max_downstream_connections),
+        "stats_config": _stats_config(),
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
+        "layered_runtime": layered_runtime(),
+    }
+
+
+def _ads_config() -> dict[str, Any]:
+    # Envoy's own back-off grows to 30 s, for a control plane that is far away and shared by many.
+    back_off = {"base_interval": "0.1s", "max_interval": "2s"}
+    return {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [
+            {"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": {"retry_back_off": back_off}}},
+        ],
+    }
+
+
+def _xds_cluster(xds_socket: Path) -> dict[str, Any]:
+    keepalive = {"interval": "30s", "timeout": "5s"}
+    http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+    endpoint = {"endpoint": {"address": {"pipe": {"path": str(xds_socket)}}}}
+    return {
+        "name": XDS_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _TYPE + "upstreams.http.v3.HttpProtocolOptions",
+                **http2,
+            },
+        },
+    }
+
+
+def _overload_manager(max_heap_bytes: int, max_connections: int) -> dict[str, Any]:
+    """Gives memory back first, then refuses requests, before the kernel ends the process."""
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            _monitor(_HEAP, "fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=max_heap_bytes),
+            _monitor(
+                _CONNECTIONS,
+                "downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=max_connections,
+            ),
+        ],
+        "actions": [
+            _action("envoy.overload_actions.shrink_heap", 0.95),
+            _action("envoy.overload_actions.stop_accepting_requests", 0.98),
+        ],
+    }
+
+
+def _monitor(name: str, config: str, **settings: int) -> dict[str, Any]:
+    return {"name": name, "typed_config": {"@type": f"{_TYPE}resource_monitors.{config}", **settings}}
+
+
+def _action(name: str, threshold: float) -> dict[str, Any]:
+    return {"name": name, "triggers": [{"name": _HEAP, "threshold": {"value": threshold}}]}
+
+
+def _stats_config() -> dict[str, Any]:
+    per_cluster = rf"^cluster\..*\.({'|'.join(CLUSTER_SERIES)})$"
+    by_prefix: list[dict[str, Any]] = [{"prefix": prefix} for prefix in SERIES_PREFIXES]
+    patterns = [*by_prefix, {"safe_regex": {"regex": per_cluster}}]
+    return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+
+
+def layered_runtime() -> dict[str, Any]:
+    """The runtime settings of every edge proxy; whoever asks Envoy about a configuration must use the same."""
+    layer = {"name": "static", "static_layer": {"re2.max_program_size.error_level": REGEX_PROGRAM_SIZE}}
+    return {"layers": [layer]}
