@@ -30,8 +30,9 @@ async def scripted(reply: Reply) -> AsyncIterator[int]:
                     break
                 writer.write(data)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        writer.close()
+            return
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
