@@ -11,6 +11,7 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -104,7 +105,8 @@ def _base(environ: Mapping[str, str]) -> Path:
     """The first candidate that is short enough, made if it is not there. Raises when it is not ours alone."""
     room = MAX_SOCKET_PATH - len(f"/{'0' * 16}-{2**22}/{LONGEST_NAME}")
     base = next(base for base in _bases(environ) if len(os.fsencode(base)) < room)
-    base.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        base.mkdir(mode=0o700)
     if not _private(base):
         raise RuntimeDirectoryError(
             f"{base} is not a directory that only user {os.getuid()} can enter; remove it or set XDG_RUNTIME_DIR"
