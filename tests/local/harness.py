@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -164,6 +165,14 @@ async def housed(
 def marked(instance_id: str) -> set[int]:
     """The processes that an instance still has."""
     return keeper.belonging(frozenset({f"{keeper.MARK}={instance_id}".encode()}), frozenset())
+
+
+async def steadily(true: Callable[[], bool], *, for_s: float = 0.7) -> None:
+    """Asserts that something stays as it is: for what must not happen."""
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        assert true()
+        await asyncio.sleep(0.02)
 
 
 async def ask(port: int, path: str = "/") -> str:

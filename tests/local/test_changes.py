@@ -7,7 +7,7 @@ import msgspec
 
 from edgerun.api.originservice import OriginService
 from edgerun.translate.world import OriginPhase
-from local.harness import CART, House, ask, origin
+from local.harness import CART, House, ask, origin, steadily
 from support.poll import eventually
 
 
@@ -45,8 +45,8 @@ async def test_the_old_replica_stays_until_the_proxies_know_the_new_one(house: H
     house.may_acknowledge.clear()
     house.origins.apply((greeting("two", 2),))
     await house.until_ready(generation=2)
+    await steadily(lambda: len(house.pids()) == 2)
     assert await ask(old.port) == "one"
-    assert len(house.pids()) == 2
     house.may_acknowledge.set()
     await eventually(lambda: len(house.pids()) == 1)
 
@@ -150,8 +150,8 @@ async def test_a_removed_origin_serves_until_the_proxies_know_and_then_ends(hous
     await house.until_ready(CART._replace(name="pay"))
     house.may_acknowledge.clear()
     house.origins.apply((origin(name="pay"),))
+    await steadily(lambda: house.observed() is not None and len(house.pids()) == 2)
     assert await ask(port) == "one"
-    assert house.observed() is not None
     house.may_acknowledge.set()
     await eventually(lambda: house.observed() is None)
     await eventually(lambda: len(house.pids()) == 1)

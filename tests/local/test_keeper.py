@@ -109,7 +109,7 @@ def test_what_an_instance_and_its_keeper_left_is_cleared_away_by_the_next(tmp_pa
         os.kill(one.keeper, signal.SIGKILL)
         one.kill()
         assert marked(one.id)
-        assert instances(None, environ={"XDG_RUNTIME_DIR": runtime}) == ()
+        assert instances(tmp_path, environ={"XDG_RUNTIME_DIR": runtime}) == ()
         assert not marked(one.id)
         assert not one.directory.exists()
 
