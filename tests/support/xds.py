@@ -5,7 +5,7 @@ its content differ, the version that travels is a hash.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -166,15 +166,15 @@ class Script:
         self.say(nack(response, text))
         return self.hear()
 
-    def settle(self) -> list[Any]:
-        """ACK whatever comes until nothing does. All that came."""
-        heard: list[Any] = []
-        while news := self.hear():
-            heard += news
-            assert len(heard) < 1000, "the session talks for ever"
-            for response in news:
-                self.say(ack(response))
-        return heard
+    def settle(self, *heard: Any) -> list[Any]:
+        """ACK what was heard, and whatever then comes until nothing does. All of it."""
+        everything: list[Any] = []
+        news: Sequence[Any] = heard or self.hear()
+        while news:
+            everything += news
+            assert len(everything) < 1000, "the session talks for ever"
+            news = self.ack(*news)
+        return everything
 
     def wait(self, seconds: float) -> list[Any]:
         self.now += seconds

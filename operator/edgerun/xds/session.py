@@ -4,7 +4,7 @@ Make before break. Types work in ranks, each towards the newest snapshot that al
 route is sent when its clusters are warm, not before. What is gone is removed last, when no snapshot knows it that any
 type is still at: a newer snapshot never waits for removals, and removals never starve under a stream of snapshots.
 Clusters, endpoints and secrets share the first rank, because an ACK of clusters waits for the other two.
-Trap: a resource that is refused may leave an older one in use, so removals wait for as long as routes are refused.
+Trap: where a route is refused, an older one stays in use, so removals wait until the client takes another.
 """
 
 from dataclasses import dataclass
@@ -73,8 +73,8 @@ class Session:
         # All aim before any sends: what is sent of one type may make another one busy again.
         for watch in watches:
             self._aim(watch, newest)
-        answers = [self._answer(watch, newest, now) for watch in watches]
-        answers.append(self._removal(newest, now))
+        # A removal that may go, goes first: behind updates that never end it would never go.
+        answers = [self._removal(newest, now), *(self._answer(watch, newest, now) for watch in watches)]
         self._count(newest)
         return [answer for answer in answers if answer]
 
@@ -149,7 +149,7 @@ class Session:
     def _live(self, newest: Snapshot) -> set[Snapshot] | None:
         """The snapshots that the client may be at, in one type or another. None when that is not known."""
         ranked = [watch for one, watch in self._watches.items() if one in _RANKS]
-        if any(watch.refusing for watch in ranked if _RANKS[watch.type_url]):
+        if any(watch.outdated for watch in ranked if _RANKS[watch.type_url]):
             return None
         live = [newest, *(at for watch in ranked for at in (watch.goal, watch.finished))]
         return None if None in live else {one for one in live if one}

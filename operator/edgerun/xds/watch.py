@@ -47,6 +47,7 @@ class Watch:
         self._greeting = False
         self._refused: dict[str, str] = {}  # name -> version, never sent again while it is wanted
         self._refusal_lapses_at: float | None = None
+        self._outdated: set[str] = set()  # names of which the client kept an older version when it refused one
         self._suspects: dict[str, str] = {}  # name -> those that are sent together, to find out who spoils it
 
     # What the client says
@@ -100,6 +101,7 @@ class Watch:
         """A nonce of another stream, or one whose resources have all been sent anew since, changes nothing."""
         for name in self._landed(nonce):
             self._suspects.pop(name, None)
+            self._outdated.discard(name)
 
     def nack(self, nonce: str, text: str, now: float) -> Nack | None:
         """The client keeps what it had. The guilty are not sent again as they are; the innocent are, without them."""
@@ -112,6 +114,7 @@ class Watch:
         if guilty:
             self._refused.update({name: response.versions[name] for name in guilty})
             self._refusal_lapses_at = now + GATE_S
+            self._outdated.update(guilty)
         else:
             self._suspects.update({name: f"{nonce}/{at * 2 // len(names)}" for at, name in enumerate(names)})
         self._due.update({name: None for name in names if self._owed(name)})
@@ -168,9 +171,10 @@ class Watch:
         return bool(self._flight and self._flight.response.removed)
 
     @property
-    def refusing(self) -> bool:
-        """The client keeps an older version of something than the one it should have."""
-        return bool(self._refused)
+    def outdated(self) -> bool:
+        """The client refused something, and has not taken another version of it since."""
+        wanted = self._wanted()
+        return any(name in wanted for name in self._outdated)
 
     def missing(self, newest: Snapshot) -> tuple[str, ...]:
         """Names that were asked for and do not exist."""
@@ -259,6 +263,7 @@ class Watch:
         for memory in (self._known, self._awaited, self._due, self._asked, self._refused, self._suspects):
             memory.pop(name, None)
         self._leaving.discard(name)
+        self._outdated.discard(name)
 
 
 def _version(resources: FramedSet, name: str) -> str | None:
