@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from edgerun.translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resource
+from edgerun.xds.watch import GATE_S
 from support.xds import Script, assignment, cluster, listener, names, route_table, served, subscription, versions
 
 UNHEARD_OF = "type.googleapis.com/example.Unheard"
@@ -44,6 +45,7 @@ def test_nothing_is_said_before_the_first_snapshot() -> None:
     assert script.subscribe(CLUSTER) == []
     assert script.subscribe(ENDPOINTS, "x") == []
     assert script.wait(60) == []
+    assert script.session.deadline() is None
     script.publish(cluster("a"))
     denied, sent = script.settle()
     assert (denied.type_url, removed([denied])) == (ENDPOINTS, ["x"])
@@ -239,14 +241,15 @@ def test_a_reconnect_removes_what_is_gone_apart_from_what_is_new() -> None:
     script = Script(cluster("b"))
     (news,) = script.subscribe(CLUSTER, held=held(cluster("a")))
     assert (names(news), removed([news])) == (["b"], [])
-    (farewell,) = script.ack(news)
+    assert script.ack(news) == []
+    (farewell,) = script.wait(GATE_S)
     assert (names(farewell), removed([farewell])) == ([], ["a"])
 
 
 def test_a_reconnect_by_names_removes_what_is_gone() -> None:
     script = Script(assignment("b"))
-    answers = script.subscribe(ENDPOINTS, "a", held=held(assignment("a")))
-    assert removed(answers) == ["a"]
+    assert script.subscribe(ENDPOINTS, "a", held=held(assignment("a"))) == []
+    assert removed(script.wait(GATE_S)) == ["a"]
 
 
 def test_a_held_resource_without_a_version_is_sent_again_and_removed_when_it_is_gone() -> None:
@@ -254,7 +257,29 @@ def test_a_held_resource_without_a_version_is_sent_again_and_removed_when_it_is_
     assert names(answer) == ["a"]
     script = Script(listener("edge"))
     answers = script.subscribe(CLUSTER, held={"a": ""})
-    assert removed(script.settle(*answers)) == ["a"]
+    script.settle(*answers)
+    assert removed(script.wait(GATE_S)) == ["a"]
+
+
+def test_a_reconnect_removes_no_cluster_before_it_is_known_which_routes_the_client_holds() -> None:
+    old, new = served("a"), served("b")
+    client = {one.type_url: held(one) for one in old}
+    script = Script(*new)
+    pending = script.subscribe(CLUSTER, held=client[CLUSTER] | held(cluster("b")))
+    pending += script.subscribe(ENDPOINTS, "a", "b", held=client[ENDPOINTS] | held(assignment("b")))
+    pending += script.subscribe(LISTENER, held=client[LISTENER])
+    assert removed(pending) == []
+    (routes,) = script.subscribe(ROUTES, "edge", held=client[ROUTES])
+    assert names(routes) == ["edge"]
+    assert removed(script.settle(*pending)) == []
+    assert removed(script.settle(routes)) == ["a", "a"]
+
+
+def test_a_reconnect_that_updates_a_cluster_repeats_its_endpoints_although_the_client_holds_them() -> None:
+    script = Script(cluster("a", 2), assignment("a"))
+    (update,) = script.subscribe(CLUSTER, held=held(cluster("a")))
+    assert names(update) == ["a"]
+    assert [names(one) for one in script.subscribe(ENDPOINTS, "a", held=held(assignment("a")))] == [["a"]]
 
 
 def test_versions_held_count_on_the_first_request_only() -> None:

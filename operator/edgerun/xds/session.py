@@ -14,7 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from ..translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from .nacks import Nack
 from .snapshot import Framed, Response, Snapshot
-from .watch import Watch
+from .watch import GATE_S, Watch
 
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
@@ -41,6 +41,7 @@ class Session:
         self._newest: Snapshot | None = None
         self._watches: dict[str, Watch] = {}
         self._nonces = 0
+        self._introduced_by: float | None = None  # by then a client has said all that it subscribes to, or never will
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make `snapshot` what the client should have; whatever was to come before it and is not sent never will be."""
@@ -52,7 +53,7 @@ class Session:
             self.node = Node(request.node.id, request.node.cluster)
         watch = self._watches.get(request.type_url)
         if watch is None:
-            self._begin(request)
+            self._begin(request, now)
             return None
         nack = _judgement(watch, request, now)
         for name in request.resource_names_unsubscribe:
@@ -67,6 +68,8 @@ class Session:
         if newest is None:
             return []
         watches = self._watches.values()
+        if self._introduced_by is not None and (self._booted(newest) or now >= self._introduced_by):
+            self._introduced_by = None
         for watch in watches:
             watch.lapse(now)
             watch.conclude()
@@ -80,14 +83,21 @@ class Session:
 
     def deadline(self) -> float | None:
         """When `responses` may have something new although nothing happened."""
-        times = (watch.deadline() for watch in self._watches.values())
+        if self._newest is None:
+            return None
+        times = (self._introduced_by, *(watch.deadline() for watch in self._watches.values()))
         return min((at for at in times if at is not None), default=None)
 
-    def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+    def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest, now: float) -> None:
+        if not self._watches:
+            self._introduced_by = now + GATE_S
         watch = Watch(request.type_url)
         watch.begin(request.resource_names_subscribe, request.initial_resource_versions)
         everything = self._watches | {request.type_url: watch}
         self._watches = {one: everything[one] for one in (*_ORDER, *everything) if one in everything}
+        if request.type_url == ENDPOINTS and CLUSTER in self._watches:
+            # Clusters went out before we heard which endpoints the client holds from an earlier stream.
+            self._repeat_endpoints(self._watches[CLUSTER].unconfirmed())
 
     def _aim(self, watch: Watch, newest: Snapshot) -> None:
         goal = self._allowed(watch, newest)
@@ -148,6 +158,8 @@ class Session:
 
     def _live(self, newest: Snapshot) -> set[Snapshot] | None:
         """The snapshots that the client may be at, in one type or another. None when that is not known."""
+        if self._introduced_by is not None:
+            return None
         ranked = [watch for one, watch in self._watches.items() if one in _RANKS]
         if any(watch.outdated for watch in ranked if _RANKS[watch.type_url]):
             return None
@@ -155,10 +167,12 @@ class Session:
         return None if None in live else {one for one in live if one}
 
     def _count(self, newest: Snapshot) -> None:
-        booted = LISTENER in self._watches and (ROUTES in self._watches or not newest.of(ROUTES))
-        if booted:
+        if self._booted(newest):
             serial = min(watch.acked_serial for watch in self._watches.values())
             self.acked_serial = max(self.acked_serial, serial)
+
+    def _booted(self, newest: Snapshot) -> bool:
+        return LISTENER in self._watches and (ROUTES in self._watches or not newest.of(ROUTES))
 
     def _nonce(self) -> str:
         self._nonces += 1

@@ -186,6 +186,11 @@ class Watch:
         sets = [one.of(self.type_url) for one in live]
         return tuple(sorted(name for name in self._leaving if not any(name in exists for exists in sets)))
 
+    def unconfirmed(self) -> tuple[Framed, ...]:
+        """What was sent of the goal and not taken so far."""
+        wanted = self._wanted()
+        return tuple(wanted[name] for name in self._awaited if name in wanted)
+
     # What goes out
 
     def updates(self, goal: Snapshot, nonce: str, now: float) -> tuple[Response, tuple[Framed, ...]]:
