@@ -22,6 +22,7 @@ from .process import Process, ending
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_S = 0.1, 5.0, 10.0
 POLL_S = 0.02
 GRACE_S = 2.0
+FLUSH_MS = 50  # of the access log: Envoy's 10 s are for disks, and somebody is looking
 LINGER_S = 0.5  # for idle connections: whoever keeps one open without a request learns of the end by a FIN
 MAX_ACCESS_LINE = 1 << 18  # Envoy accepts 60 KiB of request headers, and JSON may escape each byte of them
 
@@ -115,6 +116,7 @@ class LocalEdge:
         argv = (
             *(str(envoy.binary()), "--config-path", str(self._config), "--disable-hot-restart"),
             *("--concurrency", str(self._concurrency), "--log-level", "warn"),
+            *("--file-flush-interval-msec", str(FLUSH_MS)),
             *("--drain-strategy", "immediate", "--drain-time-s", str(drain_time_s)),
         )
         return Launch(argv, inherited(os.environ), self._config.parent)
