@@ -91,8 +91,10 @@ Wording = Callable[[Any, Mapping[str, Any], str], str]
 
 
 def _type(value: Any, details: Mapping[str, Any], field: str) -> str:
-    kind = quoted(_json_type(value))
-    return f"Invalid value: {kind}: {field} in body must be of type {','.join(details['types'])}: {kind}"
+    kind, wanted = quoted(_json_type(value)), ",".join(details["types"])
+    # YAML reads yes, on, 1 and 1.10 as no strings: the most common slip of all.
+    hint = "; put it in quotes" if wanted == "string" and isinstance(value, bool | int | float) else ""
+    return f"Invalid value: {kind}: {field} in body must be of type {wanted}: {kind}{hint}"
 
 
 def _json_type(value: Any) -> str:

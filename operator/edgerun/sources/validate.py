@@ -1,0 +1,139 @@
+"""Everything that is wrong with files, for `edgerun validate`: what a cluster would refuse, and what would not work.
+
+An object that two files define is wrong in the second. A reference to nothing is a warning: what it names may be in a
+cluster already, or in a file that was not given.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from ..api import originservice
+from ..api.admission import admit
+from ..api.edgeroute import EdgeRoute
+from ..api.meta import ObjectKey
+from ..api.originservice import OriginService
+from ..api.problems import Problem
+from ..api.structure import near
+from ..api.unsupported import unsupported
+from .documents import Document, FileProblem, documents
+from .files import duplicate, yaml_files
+from .store import key_of
+
+MAX_LISTED = 5
+
+
+class Severity(IntEnum):
+    """An ERROR is refused; a WARNING is taken, and some requests then fail."""
+
+    ERROR = 0
+    WARNING = 1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LocatedProblem:
+    """One problem, and where to mend it. `line` is 0 when it is about the file as a whole; `key` is "" then, too."""
+
+    path: Path
+    line: int
+    severity: Severity
+    key: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        label = "warning: " if self.severity is Severity.WARNING else ""
+        return ": ".join(part for part in (where, self.key, f"{label}{self.problem}") if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A document and what admission made of it."""
+
+    document: Document
+    key: ObjectKey | None
+    object: EdgeRoute | OriginService | None
+    problems: tuple[Problem, ...]
+
+
+def report(paths: Iterable[Path]) -> tuple[LocatedProblem, ...]:
+    """Every problem of every document in `paths`, which are files or folders, sorted by where they are."""
+    read = [documents(path) for path in _files(paths)]
+    checked = [_checked(document) for content in read for document in content.found]
+    found = [_of_file(problem) for content in read for problem in content.problems]
+    found += [_located(one, problem) for one in checked for problem in one.problems]
+    found += _duplicates(checked)
+    found += _dangling(checked)
+    return tuple(sorted(set(found)))
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each file once; a path that is not there is passed on, to be reported as such."""
+    seen: set[Path] = set()
+    for path in paths:
+        for file in list(yaml_files(path)) if path.is_dir() else [path]:
+            real = file.resolve()
+            if real not in seen:
+                seen.add(real)
+                yield file
+
+
+def _checked(document: Document) -> _Checked:
+    admission = admit(document.raw)
+    problems = admission.problems or (unsupported(admission.object) if admission.object else ())
+    return _Checked(document, key_of(document.raw), admission.object, problems)
+
+
+def _of_file(problem: FileProblem) -> LocatedProblem:
+    return LocatedProblem(problem.path, problem.line, Severity.ERROR, "", Problem("", problem.message))
+
+
+def _located(checked: _Checked, problem: Problem, severity: Severity = Severity.ERROR) -> LocatedProblem:
+    document = checked.document
+    key = str(checked.key or "")
+    return LocatedProblem(document.path, document.lines.line(problem.field), severity, key, problem)
+
+
+def _duplicates(checked: Iterable[_Checked]) -> Iterator[LocatedProblem]:
+    first: dict[ObjectKey, Document] = {}
+    for one in checked:
+        if one.key and first.setdefault(one.key, one.document) is not one.document:
+            problem = duplicate(one.key, one.document, first[one.key])
+            yield _located(one, Problem("metadata.name", problem.message))
+
+
+def _dangling(checked: Iterable[_Checked]) -> Iterator[LocatedProblem]:
+    """What routes refer to and no file has."""
+    every = list(checked)
+    services = _services(every)
+    for one in every:
+        if isinstance(one.object, EdgeRoute):
+            known = services.get(one.object.metadata.namespace, frozenset())
+            for field, name in _references(one.object):
+                if name not in known:
+                    yield _located(one, Problem(field, _not_found(name, one.object, known)), Severity.WARNING)
+
+
+def _services(checked: Iterable[_Checked]) -> Mapping[str, frozenset[str]]:
+    keys = {one.key for one in checked if one.key and one.key.kind == originservice.KIND}
+    return {
+        namespace: frozenset(key.name for key in keys if key.namespace == namespace)
+        for namespace in {key.namespace for key in keys}
+    }
+
+
+def _references(route: EdgeRoute) -> Iterator[tuple[str, str]]:
+    for index, rule in enumerate(route.spec.rules):
+        for number, origin in enumerate(rule.origins):
+            if origin.service:
+                yield f"spec.rules[{index}].origins[{number}].service.name", origin.service.name
+
+
+def _not_found(name: str, route: EdgeRoute, known: frozenset[str]) -> str:
+    meant = near(name, known)
+    listed = sorted(known)[:MAX_LISTED]
+    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
+    there = f"OriginServices there: {', '.join(listed)}{more}" if listed else "there is no OriginService of it"
+    hint = f'; did you mean "{meant}"?' if meant else ""
+    return f'OriginService "{name}" of namespace {route.metadata.namespace} is in none of the files ({there}){hint}'
