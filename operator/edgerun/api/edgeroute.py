@@ -132,7 +132,10 @@ class EdgeStatus(Frozen, frozen=True, omit_defaults=False):
 
 
 class EdgeRouteStatus(Frozen, frozen=True):
+    """`url` is where its first hostname is reached through the edge."""
+
     observed_generation: int = 0
+    url: str = ""
     conditions: tuple[Condition, ...] = ()
     edges: tuple[EdgeStatus, ...] = ()
 

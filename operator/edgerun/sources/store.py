@@ -1,10 +1,28 @@
-"""Skeleton: the changes that a source feeds. The store itself follows."""
+"""The store: every object, in the version that should serve, and why a newer one does not.
+
+A bad version never replaces a good one. Three versions of an object matter: the newest seen; the newest that was
+accepted (well formed, and Envoy could run it), which serves; and the newest that every proxy has acknowledged,
+which comes back when Envoy refuses the accepted one.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
+from ..api import API_VERSION, edgeroute, originservice
+from ..api.admission import admit
+from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
+from ..api.originservice import OriginService
+from ..api.problems import Problem, Refusal, summary
+from ..api.unsupported import unsupported
+from ..translate.world import Edge, OriginObservation, World
+from .documents import Lines
+
+Served = EdgeRoute | OriginService
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +31,7 @@ class Seen:
 
     raw: Mapping[str, Any]
     where: str = ""
+    lines: Lines | None = None  # where the object's fields stand, when a file is the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +43,144 @@ class Gone:
 
 Change = Seen | Gone
 Feed = Callable[[Change], None]
+
+
+class Changed(Protocol):
+    """Told of every change that matters; `urgent` when requests depend on it."""
+
+    def __call__(self, *, urgent: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one object. `serving` is the accepted version, `proven` the one that proxies acknowledged."""
+
+    raw: Mapping[str, Any]
+    where: str
+    generation: int
+    created: str
+    serving: Served | None = None
+    proven: Served | None = None
+    refusal: Refusal | None = None
+
+
+def key_of(raw: Mapping[str, Any]) -> ObjectKey | None:
+    """The key of an object as its author wrote it, if it has one."""
+    metadata = raw.get("metadata")
+    kind = raw.get("kind")
+    if not isinstance(metadata, Mapping) or kind not in (edgeroute.KIND, originservice.KIND):
+        return None
+    name, namespace = metadata.get("name"), metadata.get("namespace", "default")
+    if raw.get("apiVersion") != API_VERSION or not isinstance(name, str) or not isinstance(namespace, str):
+        return None
+    return ObjectKey(kind, namespace, name)
+
+
+@dataclass(slots=True)
+class Store:
+    """Feeds come in, Worlds go out."""
+
+    edge: Edge
+    clock: Callable[[], datetime]
+    changed: Changed
+    entries: dict[ObjectKey, Entry] = field(default_factory=dict)
+    observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
+
+    def apply(self, change: Change) -> None:
+        """Take in what a source sees. A version that changes nothing is dropped here."""
+        match change:
+            case Seen():
+                self._see(change)
+            case Gone():
+                if self.entries.pop(change.key, None):
+                    self.changed(urgent=False)
+
+    def observe(self, key: ObjectKey, observation: OriginObservation | None) -> None:
+        """Take in what the infrastructure says of an origin. Requests depend on it, so it is urgent."""
+        if self.observations.get(key) == observation:
+            return
+        if observation is None:
+            del self.observations[key]
+        else:
+            self.observations[key] = observation
+        self.changed(urgent=True)
+
+    def prove(self, served: Served) -> None:
+        """Every proxy has acknowledged this version: should a later one be refused, this one serves."""
+        entry = self.entries.get(served.key)
+        if entry and entry.serving == served:
+            self.entries[served.key] = replace(entry, proven=served)
+
+    def quarantine(self, served: Served, message: str) -> None:
+        """A proxy refused this version: the proven one serves in its place until the object changes."""
+        entry = self.entries.get(served.key)
+        if entry is None or entry.serving != served:
+            return
+        refusal = Refusal(served.key, entry.generation, "RejectedByProxy", message)
+        self.entries[served.key] = replace(entry, serving=entry.proven, refusal=refusal)
+        self.changed(urgent=True)
+
+    def snapshot(self) -> World:
+        """All of it, as it is now."""
+        serving = [entry.serving for entry in self.entries.values() if entry.serving]
+        return World(
+            edge=self.edge,
+            routes=tuple(found for found in serving if isinstance(found, EdgeRoute)),
+            origins=tuple(found for found in serving if isinstance(found, OriginService)),
+            observations=dict(self.observations),
+            refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},
+        )
+
+    def _see(self, seen: Seen) -> None:
+        key = key_of(seen.raw)
+        if key is None:
+            return  # it has no name to remember it by: the source reports it
+        before = self.entries.get(key)
+        if before and _same(before.raw, seen.raw):
+            self.entries[key] = replace(before, where=seen.where)
+            return
+        self.entries[key] = self._entry(key, seen, before)
+        self.changed(urgent=False)
+
+    def _entry(self, key: ObjectKey, seen: Seen, before: Entry | None) -> Entry:
+        metadata = seen.raw["metadata"]
+        counted = before.generation + 1 if before else 1
+        generation = int(metadata.get("generation") or counted)
+        created = before.created if before else metadata.get("creationTimestamp") or rfc3339(self.clock())
+        entry = Entry(seen.raw, seen.where, generation, created)
+        verdict = _accepted(seen.raw, generation, created)
+        proven = before.proven if before else None
+        if not isinstance(verdict, Rejected):
+            return replace(entry, serving=verdict, proven=proven)
+        refusal = Refusal(key, generation, verdict.reason, summary(verdict.problems))
+        return replace(entry, serving=before.serving if before else None, proven=proven, refusal=refusal)
+
+
+def rfc3339(moment: datetime) -> str:
+    """As Kubernetes writes times: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Rejected(NamedTuple):
+    """Why a version may not serve."""
+
+    reason: str
+    problems: tuple[Problem, ...]
+
+
+def _accepted(raw: Mapping[str, Any], generation: int, created: str) -> Served | Rejected:
+    """The object, if it may serve."""
+    admission = admit(raw)
+    found = admission.object
+    if found is None:
+        return Rejected("Invalid", admission.problems)
+    problems = unsupported(found)
+    if problems:
+        return Rejected("UnsupportedValue", problems)
+    meta = msgspec.structs.replace(found.metadata, generation=generation, creation_timestamp=created)
+    return msgspec.structs.replace(found, metadata=meta)
+
+
+def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two versions are equal but for what the control plane itself writes."""
+    return {k: v for k, v in old.items() if k != "status"} == {k: v for k, v in new.items() if k != "status"}

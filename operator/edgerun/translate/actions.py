@@ -18,16 +18,16 @@ MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute sa
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
-    """The fields of a `config.route.v3.Route` beside its name and match."""
-    return _answer(rule, match, targets) | _header_changes(rule)
+def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
+    """The fields of a `config.route.v3.Route` beside its name and match. `port` is the one that clients call."""
+    return _answer(rule, match, targets, port) | _header_changes(rule)
 
 
-def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
+def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
     if rule.respond:
         return {"direct_response": _direct_response(rule.respond)}
     if rule.redirect:
-        return {"redirect": _redirect(rule.redirect, match)}
+        return {"redirect": _redirect(rule.redirect, match, port)}
     if all(target.cluster is None for target in targets if target.origin.weight):
         return {"direct_response": _direct_response(Respond(status=500, body=MISSING_ORIGIN_BODY))}
     return {"route": _forward(rule, match, targets)}
@@ -38,21 +38,32 @@ def _direct_response(respond: Respond) -> dict[str, Any]:
     return {"status": respond.status} | body
 
 
-def _redirect(redirect: Redirect, match: RouteMatch) -> dict[str, Any]:
+def _redirect(redirect: Redirect, match: RouteMatch, port: int) -> dict[str, Any]:
     action: dict[str, Any] = {"response_code": _REDIRECT_CODES[redirect.status_code]}
     if redirect.hostname:
         action["host_redirect"] = redirect.hostname
     if redirect.scheme:
         action["scheme_redirect"] = redirect.scheme
-    # Gateway API: with a scheme and no port, the port is the scheme's own, not the listener's.
-    port = redirect.port or (redirect.scheme and _DEFAULT_PORTS[redirect.scheme])
-    if port:
-        action["port_redirect"] = port
+    if said := _redirect_port(redirect, port):
+        action["port_redirect"] = said
     if redirect.path and redirect.path.replace_full_path is not None:
         action["path_redirect"] = redirect.path.replace_full_path
     elif redirect.path:
         action |= _prefix_replacement(redirect.path.replace_prefix or "", match)
     return action
+
+
+def _redirect_port(redirect: Redirect, port: int) -> int | None:
+    """Gateway API's rule for the port of a Location: with a scheme the scheme's own, else the one that was called.
+
+    Envoy keeps the port of the Host header when it is told none, and writes the one it is told even where the scheme
+    implies it; so it is told one only where the Host header would be wrong.
+    """
+    if redirect.port:
+        return redirect.port
+    if redirect.scheme:
+        return _DEFAULT_PORTS[redirect.scheme] if port != 80 else None
+    return port if redirect.hostname and port != 80 else None
 
 
 _REDIRECT_CODES = {

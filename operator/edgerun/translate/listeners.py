@@ -24,6 +24,9 @@ from .world import Edge
 KIB = 1024
 STREAM_IDLE_TIMEOUT_S = 300
 
+# Without a range of its own Envoy calls private and loopback addresses internal, and believes their x-envoy headers.
+_NOBODY = {"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}
+
 # Who may enter is decided before anything is woken or asked. The order is part of the product: docs/architecture.md.
 _STANDING_BY = (
     ("envoy.filters.http.cors", cors_pb2.Cors()),
@@ -38,8 +41,8 @@ ACCESS_LOG_FIELDS = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "method": "%REQ(:METHOD)%",
-    "authority": "%REQ(X-FORWARDED-HOST?:AUTHORITY)%",
-    "path": "%PATH(NQ:ORIG)%",
+    "authority": "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
+    "path": "%PATH(NQ:ORIG_OR_PATH)%",
     "protocol": "%PROTOCOL%",
     "rule": "%ROUTE_NAME%",
     "cluster": "%UPSTREAM_CLUSTER_RAW%",
@@ -80,7 +83,7 @@ def _hardening() -> dict[str, Any]:
     """Envoy's edge best practices, and no word about the edge itself in responses."""
     return {
         "use_remote_address": {"value": True},
-        "internal_address_config": {"unix_sockets": False},
+        "internal_address_config": {"cidr_ranges": [_NOBODY]},
         "normalize_path": {"value": True},
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
@@ -105,8 +108,7 @@ def _hardening() -> dict[str, Any]:
 
 def _http_filters() -> list[dict[str, Any]]:
     waiting = [{"name": name, "typed_config": packed(config), "disabled": True} for name, config in _STANDING_BY]
-    router = router_pb2.Router(suppress_envoy_headers=True)
-    return [*waiting, {"name": "envoy.filters.http.router", "typed_config": packed(router)}]
+    return [*waiting, {"name": "envoy.filters.http.router", "typed_config": packed(router_pb2.Router())}]
 
 
 def _access_log() -> dict[str, Any]:

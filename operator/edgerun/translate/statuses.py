@@ -31,7 +31,7 @@ def route_status(verdict: Verdict, progress: Progress, before: EdgeRouteStatus, 
         (*verdict.conditions, programmed, ready), before.conditions, generation=verdict.generation, now=now
     )
     edge = EdgeStatus(name=progress.edge, proxies=progress.proxies, programmed=progress.programmed)
-    return EdgeRouteStatus(observed_generation=verdict.generation, conditions=parts, edges=(edge,))
+    return EdgeRouteStatus(observed_generation=verdict.generation, url=verdict.url, conditions=parts, edges=(edge,))
 
 
 def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) -> OriginServiceStatus:

@@ -17,7 +17,7 @@ def translate(world: World) -> Plan:
     """Everything that follows from `world`. Equal worlds give equal plans, byte for byte, in any order of objects."""
     directory = Directory.of(world)
     targets = {route.key: directory.targets(route) for route in world.routes}
-    table = route_table(world.routes, targets)
+    table = route_table(world.routes, targets, world.edge.port)
     origins = tuple(sorted(world.origins, key=lambda service: service.key))
     edge = (resource(LISTENER_NAME, listener(world.edge)), resource(ROUTES_NAME, table.message))
     return Plan(

@@ -1,0 +1,77 @@
+"""What a person sees of a running instance: one line per thing that happens."""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..api import conditions
+from ..api.conditions import ConditionType
+from ..api.meta import ObjectKey
+from ..runtime.board import Status
+from ..sources.documents import FileProblem
+from .tables import coloured
+from .tour import origin_name
+
+REMEMBERED_REQUESTS = 10_000
+
+
+class Console:
+    """Prints, and remembers the newest requests so that a tour can look up who answered its own.
+
+    While a tour is taken, `shows_requests` is off: its table shows them all.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[ObjectKey, tuple[str, str, str]] = {}
+        self._requests: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self.shows_requests = True
+
+    def logged(self, request_id: str) -> Mapping[str, Any] | None:
+        """The access log entry of a request, if it is still remembered."""
+        return self._requests.get(request_id)
+
+    def output(self, name: str, line: str) -> None:
+        self._print(f"{coloured(name, 'cyan')} | {line}")
+
+    def request(self, entry: Mapping[str, Any]) -> None:
+        self._requests[entry.get("request_id") or ""] = entry
+        while len(self._requests) > REMEMBERED_REQUESTS:
+            self._requests.popitem(last=False)
+        if self.shows_requests:
+            self._print(_request_line(entry))
+
+    def status(self, key: ObjectKey, status: Status | None) -> None:
+        ready = conditions.condition(status.conditions, ConditionType.READY) if status else None
+        if ready is None:
+            self._said.pop(key, None)
+            self._print(f"{key} is gone")
+            return
+        said = (ready.status, ready.reason, ready.message)
+        if self._said.get(key) != said:
+            self._said[key] = said
+            self._print(_status_line(key, *said))
+
+    def problems(self, problems: Sequence[FileProblem]) -> None:
+        for problem in problems:
+            self._print(coloured(f"! {problem.where}: {problem.message}", "red"))
+
+    def _print(self, line: str) -> None:
+        print(line, file=sys.stdout, flush=True)
+
+
+def _status_line(key: ObjectKey, status: str, reason: str, message: str) -> str:
+    colour = {"True": "green", "False": "red"}.get(status, "yellow")
+    word = "Ready" if status == "True" else reason
+    return f"{coloured(str(key), colour)} {word}" + (f": {message}" if message and status != "True" else "")
+
+
+def _request_line(entry: Mapping[str, Any]) -> str:
+    """`GET shop.localhost/cart -> shop/web/cart -> shop/cart 200 3 ms`, and why when it was not the origin's answer."""
+    status = int(entry.get("status") or 0)
+    to = [part for part in (entry.get("rule"), origin_name(entry.get("cluster") or "")) if part]
+    where = " -> ".join([f"{entry.get('method')} {entry.get('authority')}{entry.get('path')}", *to])
+    details = entry.get("details") or ""
+    why = f" ({details})" if status >= 400 and details != "via_upstream" else ""
+    colour = "green" if status < 400 else "yellow" if status < 500 else "red"
+    return f"{coloured(where, 'grey')} {coloured(str(status), colour)} {entry.get('duration_ms')} ms{why}"

@@ -1,0 +1,79 @@
+"""`edgerun local`: serve a folder until Ctrl-C; with a tour, show that it serves."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from ..errors import SettingsError
+from ..runtime.local import running
+from ..settings import LocalSettings
+from .console import Console
+from .tables import coloured
+from .tour import Tour, read_tour, shown, take
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Exit code 0, or 1 when a request of the tour went wrong."""
+    settings = _settings(options)
+    tour = read_tour(options.tour) if options.tour else None
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    console = Console()
+    async with running(settings, console) as runtime:
+        await _until(stop, runtime.ready())
+        if stop.is_set():
+            return 0
+        print(coloured(f"edge on http://localhost:{settings.port}, serving {settings.directory}", "cyan"), flush=True)
+        failed = await _tour(tour, settings, console) if tour else False
+        if tour and not sys.stdin.isatty():
+            return int(failed)
+        _say_what_next(settings)
+        await stop.wait()
+        return int(failed)
+
+
+def _settings(options: argparse.Namespace) -> LocalSettings:
+    if not options.directory.is_dir():
+        raise SettingsError(f"{options.directory}: not a folder; give the one that holds your YAML files")
+    return LocalSettings(
+        directory=options.directory, port=options.port, address=options.address, concurrency=options.concurrency
+    )
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for `work`, or for the wish to stop. Raises what `work` raises."""
+    working = asyncio.create_task(work, name="until ready")
+    stopping = asyncio.create_task(stop.wait(), name="until stopped")
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+    else:
+        working.cancel()
+
+
+async def _tour(tour: Tour, settings: LocalSettings, console: Console) -> bool:
+    console.shows_requests = False
+    visits = await take(tour, (settings.address, settings.port), console.logged)
+    console.shows_requests = True
+    print(f"\n{shown(visits)}\n", flush=True)
+    wrong = sum(bool(visit.wrong) for visit in visits)
+    verdict = f"{wrong} of {len(visits)} requests went wrong" if wrong else f"all {len(visits)} requests as expected"
+    print(coloured(verdict, "red" if wrong else "green"), flush=True)
+    return wrong > 0
+
+
+def _say_what_next(settings: LocalSettings) -> None:
+    print(
+        f"""
+Now try: edit a file below {settings.directory}, and ask again
+         curl -i http://localhost:{settings.port}/ -H 'Host: shop.localhost'
+         edgerun status {settings.directory}
+         edgerun render {settings.directory}
+Ctrl-C stops everything.""",
+        flush=True,
+    )

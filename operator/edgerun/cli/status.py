@@ -1,0 +1,82 @@
+"""`edgerun status`: how every object of the running instances fares."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from ..errors import NotRunningError
+from ..infra.local import control, instance
+from ..runtime.report import Report, ready
+from .tables import age, coloured, table
+
+ANSWER_WITHIN_S = 5.0
+HEADER = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "URL", "AGE")
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Ask every instance that serves the folder, and show what it says."""
+    reports = [await _report(one) for one in _instances(options.directory)]
+    print(
+        "\n".join(
+            _yaml(found) if options.output == "yaml" else overview(found, alone=len(reports) == 1) for found in reports
+        )
+    )
+    return 0
+
+
+def _instances(directory: Path | None) -> tuple[instance.Instance, ...]:
+    found = instance.instances(directory.resolve() if directory else None)
+    if not found:
+        where = f" on {directory}" if directory else ""
+        raise NotRunningError(
+            f"no `edgerun local` is running{where}; start one with: edgerun local {directory or 'DIR'}"
+        )
+    return found
+
+
+async def _report(running: instance.Instance) -> Report:
+    try:
+        return msgspec.json.decode(await control.fetch(running.control_socket, ANSWER_WITHIN_S), type=Report)
+    except (OSError, TimeoutError) as error:
+        raise NotRunningError(f"the instance on {running.dir} (pid {running.pid}) does not answer: {error}") from error
+
+
+def overview(found: Report, *, alone: bool) -> str:
+    """The objects as a table; below it, in full, why some are not ready and what is wrong with files."""
+    title = [] if alone else [coloured(f"{found.directory} on {found.url}", "cyan")]
+    now = datetime.now(UTC)
+    rows = [_row(document, now) for document in found.objects]
+    shown = [table(HEADER, rows)] if rows else [f"no EdgeRoute and no OriginService in {found.directory}"]
+    return "\n".join([*title, *shown, *_complaints(found)])
+
+
+def _row(document: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    metadata, condition = document["metadata"], ready(document)
+    status, reason = (condition.status, condition.reason) if condition else ("Unknown", "")
+    url = _url(document)
+    since = age(metadata["creationTimestamp"], now)
+    return document["kind"], metadata["namespace"], metadata["name"], status, reason, url or "-", since
+
+
+def _url(document: dict[str, Any]) -> str:
+    return str(document["status"].get("url", ""))
+
+
+def _complaints(found: Report) -> list[str]:
+    lines = []
+    for document in found.objects:
+        condition = ready(document)
+        if condition and condition.status != "True" and condition.message:
+            name = f"{document['kind']} {document['metadata']['namespace']}/{document['metadata']['name']}"
+            lines.append(f"{name}: {condition.message}")
+    complaints = [*lines, *found.problems]
+    return ["", *(coloured(f"! {line}", "red") for line in complaints)] if complaints else []
+
+
+def _yaml(found: Report) -> str:
+    return yaml.safe_dump_all(found.objects, sort_keys=False, width=sys.maxsize, allow_unicode=True).rstrip()

@@ -1,0 +1,1 @@
+"""Wires the parts: what a source feeds becomes what proxies serve, and what they say becomes status."""

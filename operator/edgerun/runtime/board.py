@@ -1,0 +1,84 @@
+"""The status of every object, now: kept up with each plan and each acknowledgement.
+
+An object is programmed when a proxy has acknowledged the first plan that held its generation; later plans hold it too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..api import conditions, edgeroute
+from ..api.conditions import ConditionType
+from ..api.edgeroute import EdgeRouteStatus
+from ..api.meta import ObjectKey
+from ..api.originservice import OriginServiceStatus
+from ..sources.store import rfc3339
+from ..translate.plan import Plan, Verdict
+from ..translate.statuses import Progress, origin_status, route_status
+
+Status = EdgeRouteStatus | OriginServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the status of one object was made from, and the status."""
+
+    verdict: Verdict
+    progress: Progress
+    status: Status
+
+
+@dataclass(slots=True)
+class Board:
+    """`acked` tells, of each connected proxy, the serial that it has acknowledged."""
+
+    edge: str
+    acked: Callable[[], Sequence[int]]
+    clock: Callable[[], datetime]
+    lines: dict[ObjectKey, Line] = field(default_factory=dict)
+    _verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
+    _serials: dict[ObjectKey, tuple[int, int]] = field(default_factory=dict)  # generation, first serial with it
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether there is no object that is not Ready."""
+        parts = (conditions.condition(line.status.conditions, ConditionType.READY) for line in self.lines.values())
+        return all(part is not None and part.status == "True" for part in parts)
+
+    def publish(self, plan: Plan, serial: int) -> None:
+        """From now on `plan` is what proxies should serve."""
+        self._verdicts = plan.verdicts
+        known = self._serials
+        self._serials = {
+            key: known[key] if key in known and known[key][0] == verdict.generation else (verdict.generation, serial)
+            for key, verdict in plan.verdicts.items()
+        }
+
+    def refresh(self) -> tuple[ObjectKey, ...]:
+        """Bring every status up to date; the keys of those that changed."""
+        acked = self.acked()
+        gone = self.lines.keys() - self._verdicts.keys()
+        for key in gone:
+            del self.lines[key]
+        changed = tuple(self._refreshed(acked))
+        return (*sorted(gone), *changed)
+
+    def _refreshed(self, acked: Sequence[int]) -> Iterator[ObjectKey]:
+        now = rfc3339(self.clock())
+        for key, verdict in self._verdicts.items():
+            programmed = sum(serial >= self._serials[key][1] for serial in acked)
+            progress = Progress(self.edge, len(acked), programmed)
+            line = self.lines.get(key)
+            if line and line.verdict == verdict and line.progress == progress:
+                continue
+            status = _status(verdict, progress, line.status if line else None, now)
+            self.lines[key] = Line(verdict, progress, status)
+            if line is None or line.status != status:
+                yield key
+
+
+def _status(verdict: Verdict, progress: Progress, before: Status | None, now: str) -> Status:
+    if verdict.key.kind == edgeroute.KIND:
+        old = before if isinstance(before, EdgeRouteStatus) else EdgeRouteStatus()
+        return route_status(verdict, progress, old, now=now)
+    return origin_status(verdict, before if isinstance(before, OriginServiceStatus) else OriginServiceStatus(), now=now)

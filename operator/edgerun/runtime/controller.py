@@ -1,0 +1,143 @@
+"""The loop in the middle: a settled store becomes a World, a Plan, and what everybody else acts upon.
+
+It knows neither files nor clusters: whoever runs it gives it a store, an xDS server and what acts on the plan.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ..api.meta import ObjectKey
+from ..sources.holdoff import HoldOff
+from ..sources.store import Served, Store
+from ..translate.plan import Plan
+from ..translate.translator import translate
+from ..translate.world import Edge, World
+from ..xds.server import Proxy, Refused, Server
+from .board import Board
+from .quarantine import Refuses, culprits, suspects
+
+ACKNOWLEDGED_WITHIN_S = 5.0  # a proxy that takes longer is stuck, and must not keep an origin from stopping
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What proxies should serve from `serial` on."""
+
+    serial: int
+    world: World
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Controller:
+    """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves."""
+
+    edge: Edge
+    act: Callable[[Plan], None]
+    tell: Callable[[tuple[ObjectKey, ...]], None]
+    refuses: Refuses
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    holdoff: HoldOff = field(default_factory=HoldOff)
+    store: Store = field(init=False)
+    server: Server = field(init=False)
+    board: Board = field(init=False)
+    published: Published | None = None
+    _refused: asyncio.Queue[Refused] = field(default_factory=asyncio.Queue)
+    _unproven: dict[ObjectKey, tuple[int, Served]] = field(default_factory=dict)
+    _next: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.edge, self.clock, self.holdoff.mark)
+        self.server = Server(observer=self)
+        self.board = Board(self.edge.name, self._acked, self.clock)
+
+    async def run(self) -> None:
+        """Rebuild whenever the store has settled, and mend what proxies refuse, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rebuild_forever(), name="rebuild")
+            tasks.create_task(self._mend_forever(), name="mend")
+
+    def rebuild(self) -> None:
+        """World, Plan, and everybody told. The plan is on its way to every proxy when this returns."""
+        world = self.store.snapshot()
+        plan = translate(world)
+        serial = self.server.publish(plan.resources)
+        self.published = Published(serial, world, plan)
+        self._expect_proof(self.published)
+        self.board.publish(plan, serial)
+        self.act(plan)
+        self._refresh()
+        done, self._next = self._next, asyncio.Event()
+        done.set()
+
+    async def caught_up(self) -> None:
+        """Return when every proxy serves what the store holds now, or the slowest had its time."""
+        if self.holdoff.pending:
+            await self._next.wait()
+        if self.published:
+            await self.server.acknowledged(self.published.serial, timeout_s=ACKNOWLEDGED_WITHIN_S)
+
+    # What the xDS server observes. These run in its loop and must not wait.
+
+    def connected(self, proxy: Proxy) -> None:
+        self._refresh()
+
+    def disconnected(self, proxy: Proxy) -> None:
+        self._refresh()
+
+    def acknowledged(self, proxy: Proxy, serial: int) -> None:
+        """`proxy` serves everything up to `serial`."""
+        lowest = min(self._acked(), default=0)
+        proven = [key for key, (first, _) in self._unproven.items() if first <= lowest]
+        for key in proven:
+            self.store.prove(self._unproven.pop(key)[1])
+        self._refresh()
+
+    def refused(self, refused: Refused) -> None:
+        self._refused.put_nowait(refused)
+
+    async def _rebuild_forever(self) -> None:
+        while True:
+            await self.holdoff.settled()
+            self.rebuild()
+
+    async def _mend_forever(self) -> None:
+        while True:
+            await self._mend(await self._refused.get())
+
+    async def _mend(self, refused: Refused) -> None:
+        """Put whoever is at fault into quarantine; when nobody can be singled out, everything new is."""
+        if self.published is None:
+            return
+        world, plan = self.published.world, self.published.plan
+        names = [(refused.type_url, name) for name in refused.names]
+        proven = {key: entry.proven for key, entry in self.store.entries.items() if entry.proven}
+        among = suspects(plan, world, names, proven)
+        found = await culprits(world, among, self.refuses) if len(among) > 1 else {}
+        words = found or {served.key: refused.message for served in among}
+        if not words:
+            logger.error("a proxy refused %s, and no object explains it: %s", refused.names, refused.message)
+        for served in among:
+            if served.key in words:
+                self.store.quarantine(served, words[served.key])
+
+    def _expect_proof(self, published: Published) -> None:
+        served: tuple[Served, ...] = (*published.world.routes, *published.world.origins)
+        before = self._unproven
+        self._unproven = {}
+        for one in served:
+            if self.store.entries[one.key].proven is not one:
+                first, known = before.get(one.key, (published.serial, one))
+                self._unproven[one.key] = (first, one) if known is one else (published.serial, one)
+
+    def _acked(self) -> tuple[int, ...]:
+        return tuple(proxy.acked_serial for proxy in self.server.proxies())
+
+    def _refresh(self) -> None:
+        changed = self.board.refresh()
+        if changed:
+            self.tell(changed)

@@ -1,0 +1,178 @@
+"""Standalone mode: a folder of YAML, a real Envoy, origins as local processes, and nothing else.
+
+The same store, translator and xDS server as in a cluster; only the source and the infrastructure differ.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import msgspec
+
+from ..api.meta import ObjectKey
+from ..infra import envoy
+from ..infra.bootstrap import bootstrap, layered_runtime
+from ..infra.local import control, instance
+from ..infra.local.edge import LocalEdge
+from ..infra.local.instance import Instance
+from ..infra.local.leash import Leash
+from ..infra.local.ports import free_port
+from ..infra.local.processes import LocalOrigins
+from ..settings import LocalSettings, system_ca_file
+from ..sources.documents import FileProblem
+from ..sources.files import Folder
+from ..translate.plan import Plan
+from ..translate.rendering import static_config
+from ..translate.translator import translate
+from ..translate.world import Edge, World
+from .board import Status
+from .controller import Controller
+from .report import report
+
+EDGE_NAME = "default"
+LISTENING_WITHIN_S = 30.0
+READY_WITHIN_S = 20.0
+
+
+class Audience(Protocol):
+    """Who is told what happens while it happens: the terminal. Nothing here may wait."""
+
+    def output(self, name: str, line: str) -> None:
+        """An origin, or Envoy, printed a line."""
+
+    def request(self, entry: Mapping[str, Any]) -> None:
+        """The edge answered a request; `entry` is its access log entry."""
+
+    def status(self, key: ObjectKey, status: Status | None) -> None:
+        """The status of an object changed; None when the object is gone."""
+
+    def problems(self, problems: Sequence[FileProblem]) -> None:
+        """What is wrong with files as such changed."""
+
+
+@asynccontextmanager
+async def running(settings: LocalSettings, audience: Audience) -> AsyncIterator["LocalRuntime"]:
+    """Serve the folder of `settings` until the block is left; no process is left behind, however it ends.
+
+    Raises EdgerunError when it cannot be served.
+    """
+    envoy.self_check()
+    free_port(settings.port, settings.address)
+    here = instance.create(settings.directory)
+    leash = Leash(here.id, here.directory)
+    try:
+        await leash.start()
+        runtime = LocalRuntime(settings, audience, here, leash)
+        async with runtime.serving():
+            yield runtime
+    finally:
+        await leash.stop()
+
+
+class LocalRuntime:
+    """The parts of one running `edgerun local`."""
+
+    def __init__(self, settings: LocalSettings, audience: Audience, here: Instance, leash: Leash) -> None:
+        self._settings, self._audience, self._here, self._leash = settings, audience, here, leash
+        edge = Edge(EDGE_NAME, settings.address, settings.port, settings.ca_file or system_ca_file())
+        self.controller = Controller(edge, self._act, self._tell, _refusal)
+        self.edge = self._local_edge()
+        self._origins = LocalOrigins(
+            self.controller.store.observe,
+            self.controller.caught_up,
+            audience.output,
+            leash=leash,
+            root=settings.directory.absolute(),
+        )
+        self._folder = Folder(settings.directory, self.controller.store.apply)
+        self._problems: tuple[FileProblem, ...] = ()
+        self._told = asyncio.Event()
+        self._stopping = False
+
+    async def listening(self) -> None:
+        """Return when the edge accepts requests. Raises TimeoutError that says how far it got."""
+        await self.edge.ready(LISTENING_WITHIN_S)
+
+    async def ready(self) -> None:
+        """Return when the edge accepts requests and every object is Ready, or had its time to become it."""
+        await self.listening()
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                while not self.controller.board.all_ready:
+                    self._told.clear()
+                    await self._told.wait()
+        except TimeoutError:
+            return
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Everything at work; stopped in order when the block is left."""
+        await self.controller.server.start(f"unix:{self._here.xds_socket}")
+        self._folder.scan()
+        self._looked()
+        self.controller.rebuild()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work, name=name) for name, work in self._tasks()]
+            try:
+                yield
+            finally:
+                await self._stop()
+                for task in tasks:
+                    task.cancel()
+
+    def _tasks(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
+        return (
+            ("keeper", self._leash.run()),
+            ("controller", self.controller.run()),
+            ("files", self._folder.watch(self._looked)),
+            ("origins", self._origins.run()),
+            ("edge", self.edge.run()),
+            ("control", control.serve(self._here.control_socket, self._answer)),
+        )
+
+    async def _stop(self) -> None:
+        """The edge first: what it still owes its clients needs the origins. Nobody needs to hear how it all ends."""
+        self._stopping = True
+        await self.edge.stop()
+        await self._origins.stop()
+        await self.controller.server.stop(grace_s=1.0)
+
+    def _local_edge(self) -> LocalEdge:
+        config = bootstrap(
+            node_id=f"local-{self._here.pid}",
+            cluster=EDGE_NAME,
+            xds_socket=self._here.xds_socket,
+            admin_socket=self._here.admin_socket,
+        )
+        return LocalEdge(
+            self._here,
+            config,
+            leash=self._leash,
+            say=self._audience.output,
+            access=self._audience.request,
+            concurrency=self._settings.concurrency,
+            drain_s=self._settings.drain_s,
+        )
+
+    def _looked(self) -> None:
+        if self._folder.problems != self._problems:
+            self._problems = self._folder.problems
+            self._audience.problems(self._problems)
+
+    def _act(self, plan: Plan) -> None:
+        self._origins.apply(plan.origins)
+
+    def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
+        self._told.set()
+        for key in () if self._stopping else keys:
+            line = self.controller.board.lines.get(key)
+            self._audience.status(key, line.status if line else None)
+
+    def _answer(self) -> bytes:
+        return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
+
+
+async def _refusal(world: World) -> str | None:
+    """Why Envoy would refuse what follows from `world`, or None; no proxy that serves is asked."""
+    return await envoy.refusal(static_config(translate(world)) | {"layered_runtime": layered_runtime()})
