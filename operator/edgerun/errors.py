@@ -1,10 +1,11 @@
 """Errors of ours, as a tree. A user's mistake in an object is never one of them: that is a `Problem`, a value.
 
 EdgerunError
-├── SettingsError      what the command line or the environment asks for cannot be
-├── AddressInUseError  somebody else listens where the edge should
-├── EnvoyMissingError  the Envoy binary or its protobufs are not installed as they should be
-└── NotRunningError    there is no instance to ask
+├── SettingsError          what the command line or the environment asks for cannot be
+├── AddressInUseError      somebody else listens where the edge should
+├── EnvoyMissingError      the Envoy binary or its protobufs are not installed as they should be
+├── RuntimeDirectoryError  there is no place for sockets that only the user can enter
+└── NotRunningError        there is no instance to ask
 """
 
 
@@ -22,6 +23,10 @@ class AddressInUseError(EdgerunError):
 
 class EnvoyMissingError(EdgerunError):
     """The Envoy binary or its protobufs are not installed as they should be."""
+
+
+class RuntimeDirectoryError(EdgerunError):
+    """There is no place for an instance's sockets that only its user can enter."""
 
 
 class NotRunningError(EdgerunError):

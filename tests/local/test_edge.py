@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from edgerun.errors import AddressInUseError, EnvoyMissingError
 from edgerun.infra import envoy
 from edgerun.infra.bootstrap import bootstrap
 from edgerun.infra.local import ports
@@ -121,7 +122,7 @@ def test_the_installation_is_whole() -> None:
 def test_a_missing_binary_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    with pytest.raises(envoy.EnvoyMissing, match="fresh virtual environment"):
+    with pytest.raises(EnvoyMissingError, match="fresh virtual environment"):
         envoy.binary()
 
 
@@ -205,7 +206,7 @@ async def test_the_number_of_series_does_not_grow_with_what_nobody_reads() -> No
 def test_a_port_in_use_names_the_port_and_who_holds_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        with pytest.raises(ports.AddressInUse, match=rf"port {port} on 127.0.0.1 is in use by .*\(pid {os.getpid()}\)"):
+        with pytest.raises(AddressInUseError, match=rf"port {port} on 127.0.0.1 is in use by .*\(pid {os.getpid()}\)"):
             ports.free_port(port, "127.0.0.1")
     ports.free_port(port, "127.0.0.1")
 
@@ -215,7 +216,7 @@ def test_a_port_shared_by_another_envoy_is_in_use_as_well() -> None:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        with pytest.raises(ports.AddressInUse):
+        with pytest.raises(AddressInUseError):
             ports.free_port(holder.getsockname()[1], "127.0.0.1")
 
 

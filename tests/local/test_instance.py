@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgerun.errors import RuntimeDirectoryError
 from edgerun.infra.local import control, keeper
-from edgerun.infra.local.instance import NOTE, RuntimeDirectoryError, create, instances
+from edgerun.infra.local.instance import NOTE, create, instances
 
 
 @pytest.fixture
@@ -96,6 +97,8 @@ async def test_an_answer_of_any_size_arrives_whole(tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_is_cut_short_or_never_comes_is_an_error(tmp_path: Path) -> None:
+    hung_up = asyncio.Event()
+
     async def short(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"100\nonly this")
         writer.close()
@@ -103,11 +106,13 @@ async def test_an_answer_that_is_cut_short_or_never_comes_is_an_error(tmp_path: 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        hung_up.set()
 
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="er-") as runtime:
         for name, behave, error in (("a", short, ConnectionError), ("b", silent, TimeoutError)):
             async with await asyncio.start_unix_server(behave, Path(runtime) / name):
                 with pytest.raises(error):
                     await control.fetch(Path(runtime) / name, 0.2)
+        await hung_up.wait()
         with pytest.raises(OSError):
             await control.fetch(Path(runtime) / "nobody", 1)

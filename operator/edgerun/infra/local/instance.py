@@ -18,15 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from ...errors import RuntimeDirectoryError
 from . import keeper
 
 MAX_SOCKET_PATH = 100
 LONGEST_NAME = "control.sock"
 NOTE = "instance.json"
-
-
-class RuntimeDirectoryError(Exception):
-    """There is no place for an instance's sockets that only its user can enter."""
 
 
 @dataclass(frozen=True, slots=True)

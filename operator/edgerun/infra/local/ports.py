@@ -14,6 +14,7 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
+from ...errors import AddressInUseError
 from . import procfs
 
 LOWEST = 10_000
@@ -22,12 +23,8 @@ ATTEMPTS = 200
 ANY_ADDRESS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 - to find out who is there
 
 
-class AddressInUse(Exception):  # noqa: N818 - it is what the kernel calls it
-    """A port that was asked for is taken, or not ours to take."""
-
-
 def free_port(port: int, address: str) -> None:
-    """Raises AddressInUse, with a name where it can be told, unless `port` can be bound on `address`."""
+    """Raises AddressInUseError, with a name where it can be told, unless `port` can be bound on `address`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
@@ -35,11 +32,13 @@ def free_port(port: int, address: str) -> None:
             probe.bind((address, port))
             probe.listen(1)
     except PermissionError as error:
-        raise AddressInUse(f"port {port} on {address} needs privileges; choose one above 1023 with --port") from error
+        raise AddressInUseError(
+            f"port {port} on {address} needs privileges; choose one above 1023 with --port"
+        ) from error
     except OSError as error:
         holder = procfs.holder(port) if procfs.AVAILABLE else ""
         cause = f"is in use by {holder}" if holder else f"cannot be bound: {error.strerror}"
-        raise AddressInUse(f"port {port} on {address} {cause}; choose another with --port") from error
+        raise AddressInUseError(f"port {port} on {address} {cause}; choose another with --port") from error
 
 
 def origin_port(taken: frozenset[int]) -> int:
@@ -49,7 +48,7 @@ def origin_port(taken: frozenset[int]) -> int:
         port = random.randrange(LOWEST, highest)  # noqa: S311 - no secret
         if port not in taken and not in_use(port):
             return port
-    raise AddressInUse(f"no free port found between {LOWEST} and {highest}")
+    raise AddressInUseError(f"no free port found between {LOWEST} and {highest}")
 
 
 def in_use(port: int) -> bool:
