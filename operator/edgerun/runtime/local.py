@@ -75,7 +75,8 @@ class LocalRuntime:
 
     def __init__(self, settings: LocalSettings, audience: Audience, here: Instance, leash: Leash) -> None:
         self._settings, self._audience, self._here, self._leash = settings, audience, here, leash
-        edge = Edge(EDGE_NAME, settings.address, settings.port, settings.ca_file or system_ca_file())
+        ca_file = settings.ca_file or system_ca_file()
+        edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file, reuse_port=False)
         self.controller = Controller(edge, self._act, self._tell, _refusal)
         self.edge = self._local_edge()
         self._origins = LocalOrigins(

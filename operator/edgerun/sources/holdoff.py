@@ -36,7 +36,8 @@ class HoldOff:
         while (wait := self._wait_s()) is None or wait > 0:
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
         self._first, self._urgent = None, False

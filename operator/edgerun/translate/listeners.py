@@ -63,6 +63,7 @@ def listener(edge: Edge) -> Any:
         name=LISTENER_NAME,
         address={"socket_address": {"address": edge.address, "port_value": edge.port}},
         per_connection_buffer_limit_bytes={"value": BUFFER_BYTES},
+        enable_reuse_port={"value": edge.reuse_port},
         filter_chains=[{"filters": [manager]}],
     )
 

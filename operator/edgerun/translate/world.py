@@ -14,13 +14,15 @@ from ..api.problems import Refusal
 class Edge:
     """One fleet of edge proxies and where it listens.
 
-    `ca_file` holds the certificate authorities that https origins are verified against.
+    `ca_file` holds the certificate authorities that https origins are verified against. `reuse_port` gives each worker
+    of Envoy a socket of its own, but lets a second edge on the machine share the port unnoticed.
     """
 
     name: str = "default"
     address: str = "127.0.0.1"
     port: int = 8080
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
+    reuse_port: bool = True
 
 
 @dataclass(frozen=True, slots=True, order=True)

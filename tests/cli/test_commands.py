@@ -1,0 +1,251 @@
+"""The commands as a user runs them, in processes of their own."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.poll import eventually_sync
+from support.standalone import free_port
+
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(60)]
+
+EDGERUN = Path(sys.executable).with_name("edgerun")
+APP = """
+apiVersion: edgerun.dev/v1alpha1
+kind: OriginService
+metadata: {name: app, namespace: shop}
+spec: {template: {spec: {containers: [{command: [python3, -m, http.server, $(PORT)]}]}}}
+---
+apiVersion: edgerun.dev/v1alpha1
+kind: EdgeRoute
+metadata: {name: web, namespace: shop}
+spec:
+  hostnames: [web.test]
+  rules:
+  - {name: app, origins: [{service: {name: app}}]}
+  - {name: hello, matches: [{path: {value: /hello}}], respond: {body: hi}}
+"""
+TOUR = """
+requests:
+- {host: web.test, path: /hello, expect: {status: 200, rule: shop/web/hello, body: hi}}
+- {host: web.test, path: /, expect: {status: %s, rule: shop/web/app, origin: shop/app}}
+"""
+
+
+def edgerun(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [EDGERUN, *map(str, words)]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    directory = tmp_path / "yaml"
+    directory.mkdir()
+    (directory / "app.yaml").write_text(APP)
+    return directory
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """`edgerun local` on `port`, once it is ready; killed at the end whatever happens."""
+    command = [EDGERUN, "local", folder, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if "Ctrl-C stops everything" in line:
+                    break
+            else:
+                raise AssertionError("".join(lines))
+            yield process
+        finally:
+            process.kill()
+
+
+def answers(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def family_of(pid: int) -> dict[int, str]:
+    """All descendants of a process, with their command lines."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    found: dict[int, str] = {}
+    wave = {pid}
+    while wave:
+        children = {int(row[0]): row[2] for row in rows if int(row[1]) in wave and int(row[0]) not in found}
+        found |= children
+        wave = set(children)
+    return found
+
+
+def alive(pids: Iterable[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}/stat").exists()]
+
+
+def test_status_shows_every_object_as_kubectl_would(folder: Path) -> None:
+    with serving(folder, port := free_port()):
+        table = edgerun("status", folder).stdout
+        assert re.search(r"^KIND +NAMESPACE +NAME +READY +REASON +URL +AGE$", table, re.MULTILINE)
+        assert re.search(rf"^EdgeRoute +shop +web +True +Ready +http://web.test:{port} +\d+s$", table, re.MULTILINE)
+        assert re.search(r"^OriginService +shop +app +True +Ready +http://127.0.0.1:\d+ +\d+s$", table, re.MULTILINE)
+
+
+def test_status_shows_the_whole_truth_as_yaml(folder: Path) -> None:
+    with serving(folder, free_port()):
+        route, service = yaml.safe_load_all(edgerun("status", folder, "-o", "yaml").stdout)
+    conditions = {part["type"]: part for part in route["status"]["conditions"]}
+    assert conditions.keys() == {"Accepted", "ResolvedRefs", "Programmed", "Ready"}
+    assert conditions["Programmed"]["observedGeneration"] == 1
+    assert route["status"]["edges"] == [{"name": "default", "proxies": 1, "programmed": 1}]
+    assert service["spec"]["template"]["spec"]["containers"][0]["command"][0] == "python3"
+
+
+def test_status_says_what_is_wrong_with_what(folder: Path) -> None:
+    with serving(folder, free_port()):
+        (folder / "app.yaml").write_text(APP.replace("name: app}}]", "name: ap}}]"))
+        (folder / "broken.yaml").write_text("a: [")
+        said = status_with(folder, "broken.yaml", "OriginNotFound")
+    assert 'OriginService "ap" not found in namespace shop (OriginServices there: app)' in said
+
+
+def status_with(folder: Path, *words: str) -> str:
+    def said() -> str:
+        shown = edgerun("status", folder).stdout
+        assert all(word in shown for word in words), shown
+        return shown
+
+    return eventually_sync(said, within_s=10)
+
+
+def test_status_without_an_instance_says_how_to_start_one(folder: Path) -> None:
+    run = edgerun("status", folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "no `edgerun local` is running on" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_two_instances_at_once_do_not_collide(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "app.yaml").write_text(APP)
+    with serving(folder, one := free_port()), serving(other, two := free_port()):
+        assert answers(one)
+        assert answers(two)
+        assert len(re.findall(r"shop +app +True", edgerun("status").stdout)) >= 2
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = edgerun("local", folder, "--port", port)
+    assert run.returncode == 2
+    assert f"port {port} on 127.0.0.1 is in use" in run.stderr
+    assert "--port" in run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_in_order(folder: Path, number: signal.Signals) -> None:
+    with serving(folder, free_port()) as process:
+        family = family_of(process.pid)
+        assert any("http.server" in command for command in family.values())
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        eventually_sync(lambda: not alive(family), within_s=10)
+
+
+def test_nothing_outlives_an_instance_that_is_killed(folder: Path) -> None:
+    with serving(folder, port := free_port()) as process:
+        family = family_of(process.pid)
+        assert any("envoy" in command for command in family.values())
+        process.kill()
+        process.wait(10)
+        eventually_sync(lambda: not alive(family), within_s=15)
+        with pytest.raises(OSError, match="refused"):
+            answers(port)
+    assert edgerun("status", folder).returncode == 2
+
+
+def test_a_tour_shows_who_answered_and_ends_by_itself(folder: Path, tmp_path: Path) -> None:
+    tour = tmp_path / "tour.yaml"
+    tour.write_text(TOUR % 200)
+    run = edgerun("local", folder, "--port", free_port(), "--tour", tour)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"GET +web.test +/ +shop/web/app +shop/app +200 +1 +[\d.]+", run.stdout)
+    assert "all 2 requests as expected" in run.stdout
+
+
+def test_a_tour_that_goes_wrong_says_what_and_fails(folder: Path, tmp_path: Path) -> None:
+    tour = tmp_path / "tour.yaml"
+    tour.write_text(TOUR % 201)
+    run = edgerun("local", folder, "--port", free_port(), "--tour", tour)
+    assert run.returncode == 1
+    assert "! web.test/: status is 200, want 201" in run.stdout
+    assert "1 of 2 requests went wrong" in run.stdout
+
+
+def test_on_a_terminal_the_edge_stays_up_after_the_tour(folder: Path, tmp_path: Path) -> None:
+    tour = tmp_path / "tour.yaml"
+    tour.write_text(TOUR % 200)
+    ours, theirs = pty.openpty()
+    command = [EDGERUN, "local", folder, "--port", str(port := free_port()), "--tour", tour]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        deadline = time.monotonic() + 30
+        while b"Ctrl-C stops everything" not in shown and time.monotonic() < deadline:
+            shown += os.read(ours, 65536)
+        assert b"as expected" in shown
+        assert process.poll() is None
+        assert answers(port)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    os.close(ours)
+
+
+def test_validate_shows_all_problems_with_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(APP.replace("hostnames: [web.test]", "hostnames: [Web.Test]\n  ruls: []"))
+    run = edgerun("validate", file)
+    assert run.returncode == 1
+    lines = run.stdout.splitlines()
+    assert any(line.startswith(f"{file}:11: EdgeRoute shop/web: spec.hostnames[0]: Invalid value") for line in lines), (
+        lines
+    )
+    assert any('unknown field "spec.ruls"; did you mean "rules"?' in line for line in lines)
+    assert lines[-1] == "2 errors, 0 warnings"
+
+
+def test_validate_is_content_with_the_examples() -> None:
+    run = edgerun("validate", Path(__file__).parents[2] / "examples")
+    assert (run.returncode, run.stdout) == (0, "no problems found\n")
+
+
+def test_render_shows_what_envoy_would_be_told_the_same_each_time(folder: Path) -> None:
+    first, second = edgerun("render", folder), edgerun("render", folder / "app.yaml")
+    assert first.returncode == 0
+    assert first.stdout == second.stdout
+    plan = yaml.safe_load(first.stdout)
+    assert [host["name"] for host in plan["routes"][0]["virtual_hosts"]] == ["web.test"]
+
+
+def test_render_refuses_what_validate_refuses(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(textwrap.dedent(APP).replace("rules:", "ruls:"))
+    run = edgerun("render", tmp_path)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "unknown field" in run.stderr
