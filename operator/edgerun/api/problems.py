@@ -20,7 +20,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.message}" if self.field else self.message
+        named = not self.field or f'"{self.field}"' in self.message  # an unknown field is named by its message
+        return self.message if named else f"{self.field}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Console:
             self._print(f"{key} is gone")
             return
         said = (ready.status, ready.reason, ready.message)
-        if self._said.get(key) != said:
+        if ready.reason != "Pending" and self._said.get(key) != said:
             self._said[key] = said
             self._print(_status_line(key, *said))
 
