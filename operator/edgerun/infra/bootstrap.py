@@ -9,11 +9,10 @@ limit it would call itself ready with nothing to serve.
 from pathlib import Path
 from typing import Any
 
+from ..api.unsupported import REGEX_PROGRAM_SIZE
+
 XDS_CLUSTER = "xds"
 GIB = 1 << 30
-
-# Envoy refuses expressions above a program size of 100 by default, which "/[^/]{1,64}/.*" exceeds (199).
-REGEX_PROGRAM_SIZE = 2000
 
 # What is worth keeping of the hundred and more series of each cluster: the number of routes must not drown the rest.
 CLUSTER_SERIES = (
