@@ -114,8 +114,8 @@ def completed(node: Node, value: Any) -> Any:
     """`value` as an API server would store it: without nulls, with defaults."""
     if isinstance(value, dict):
         return _completed_object(node, value)
-    if isinstance(value, list) and node.items and node.items.deep:
-        return [completed(node.items, item) for item in value]
+    if isinstance(value, list | tuple) and node.items:
+        return [completed(node.items, item) for item in value] if node.items.deep else list(value)
     return value
 
 
@@ -136,8 +136,9 @@ def _kind(definition: Mapping[str, Any]) -> Kind:
     spec = definition["spec"]
     version = next(version for version in spec["versions"] if version["name"] == VERSION)
     schema = version["schema"]["openAPIV3Schema"]
-    read = dict(schema, properties={**schema["properties"], "metadata": _METADATA})
-    checker = jsonschema_rs.Draft202012Validator(_strict(read))
+    properties = {**schema["properties"], "metadata": _METADATA}
+    read = {**schema, "properties": properties, "required": ["metadata", *schema["required"]]}
+    checker = jsonschema_rs.Draft202012Validator(strict(read))
     return Kind(spec["names"]["kind"], schema, _node(read), checker)
 
 
@@ -166,16 +167,16 @@ def _rule(rule: Mapping[str, str]) -> Rule:
     return Rule(rule["rule"], TWINS[rule["rule"]], rule["message"], tuple(field.split(".")) if field else ())
 
 
-def _strict(schema: Schema) -> dict[str, Any]:
+def strict(schema: Schema) -> dict[str, Any]:
     """What JSON Schema can say of it, and that there are no other fields."""
     out = {word: schema[word] for word in (*_WORDS, *_BOUNDS) if word in schema}
     if schema.get("x-kubernetes-int-or-string"):
         out["type"] = ["integer", "string"]
     if "items" in schema:
-        out["items"] = _strict(schema["items"])
+        out["items"] = strict(schema["items"])
     if "properties" in schema:
-        out["properties"] = {name: _strict(child) for name, child in schema["properties"].items()}
+        out["properties"] = {name: strict(child) for name, child in schema["properties"].items()}
         out["additionalProperties"] = False
     elif "additionalProperties" in schema:
-        out["additionalProperties"] = _strict(schema["additionalProperties"])
+        out["additionalProperties"] = strict(schema["additionalProperties"])
     return out

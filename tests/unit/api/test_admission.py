@@ -1,0 +1,218 @@
+"""Admission: good objects come out whole, with defaults; bad ones with everything that is wrong."""
+
+import copy
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgerun.api import API_VERSION, edgeroute, originservice, schema
+from edgerun.api.admission import Admission, admit
+from edgerun.api.edgeroute import EdgeRoute, PathMatch, PathMatchType, RouteMatch
+from edgerun.api.originservice import OriginService
+from support.schemas import values
+
+SHAPES = {edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
+SPECS = {kind: schema.strict(schema.kinds()[kind].schema["properties"]["spec"]) for kind in SHAPES}
+
+
+def route(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "EdgeRoute", "metadata": {"name": "web"}, "spec": spec}
+
+
+def service(**container: Any) -> dict[str, Any]:
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": API_VERSION, "kind": "OriginService", "metadata": {"name": "cart"}, "spec": spec}
+
+
+def said(admission: Admission) -> list[str]:
+    assert admission.object is None
+    return [str(problem) for problem in admission.problems]
+
+
+def test_a_good_route_comes_out_with_its_defaults() -> None:
+    found = admit(route(rules=[{"origins": [{"service": {"name": "cart"}}]}])).object
+    assert isinstance(found, EdgeRoute)
+    assert found.metadata.namespace == "default"
+    assert found.spec.rules[0].matches == (RouteMatch(path=PathMatch(type=PathMatchType.PATH_PREFIX, value="/")),)
+    assert found.spec.rules[0].origins[0].weight == 1
+
+
+def test_a_good_service_comes_out_with_its_defaults() -> None:
+    found = admit(service(image="cart:1", readinessProbe={"httpGet": {}})).object
+    assert isinstance(found, OriginService)
+    assert (found.container.name, found.container.port) == ("app", 8080)
+    assert found.container.readiness_probe.http_get == originservice.HTTPGetAction(path="/")
+
+
+def test_what_was_given_is_not_changed() -> None:
+    raw = route(
+        hostnames=None,
+        rules=[{"matches": [{"method": "GET"}], "respond": {}}],
+    )
+    before = copy.deepcopy(raw)
+    assert admit(raw).object
+    assert raw == before
+
+
+def test_a_null_stands_for_nothing_given() -> None:
+    assert admit(route(hostnames=None, rules=[{"name": None, "matches": None, "respond": {"status": None}}])) == admit(
+        route(rules=[{"respond": {}}])
+    )
+
+
+def test_the_status_of_a_file_is_not_looked_at() -> None:
+    raw = route(rules=[{"respond": {}}])
+    assert admit(raw | {"status": "nonsense"}) == admit(raw)
+
+
+def test_what_a_server_writes_into_metadata_is_taken() -> None:
+    written = {
+        "name": "web",
+        "namespace": "shop",
+        "uid": "1",
+        "resourceVersion": "2",
+        "generation": 3,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}],
+        "finalizers": ["a/b"],
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"},
+    }
+    found = admit(route(rules=[{"respond": {}}]) | {"metadata": written}).object
+    assert found is not None
+    assert (found.metadata.generation, found.metadata.creation_timestamp) == (3, "2026-01-01T00:00:00Z")
+
+
+def test_all_problems_come_at_once_and_in_order() -> None:
+    raw = route(
+        hostnames=["A"],
+        rules=[{"respond": {"status": 1}}, {"matches": [{"path": {"value": "a"}}], "origins": [{}]}, {"nam": "x"}],
+    )
+    fields = [problem.field for problem in admit(raw | {"apiVersion": "edgerun.dev/v2", "extra": 1}).problems]
+    assert fields == [
+        "apiVersion",
+        "extra",
+        "spec.hostnames[0]",
+        "spec.rules[0].respond.status",
+        "spec.rules[1].matches[0].path.value",
+        "spec.rules[1].origins[0]",
+        "spec.rules[2].nam",
+    ]
+
+
+def test_a_rule_is_not_asked_about_a_value_that_has_the_wrong_shape() -> None:
+    """It could not answer, and the shape is the problem: `origns` is no missing `origins`."""
+    (problem,) = said(admit(route(rules=[{"origns": [{"service": {"name": "cart"}}]}])))
+    assert "did you mean" in problem
+
+
+def test_rules_elsewhere_are_asked_all_the_same() -> None:
+    found = said(
+        admit(route(rules=[{"respond": {"status": "x"}}, {"matches": [{"path": {"value": "a"}}], "respond": {}}]))
+    )
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("kind", [None, "", 5, [], {}, True])
+def test_a_kind_that_is_no_name_is_said_to_be_missing(kind: Any) -> None:
+    (problem,) = said(admit({"apiVersion": API_VERSION, "kind": kind}))
+    assert problem.startswith("kind: Required value")
+
+
+@pytest.mark.parametrize("raw", [{}, {"kind": "EdgeRoute"}, {"kind": "EdgeRoute", "metadata": [], "spec": 1}])
+def test_next_to_nothing_is_refused_without_a_fuss(raw: dict[str, Any]) -> None:
+    assert said(admit(raw))
+
+
+@pytest.mark.parametrize("version", [5, None, [], {"a": 1}, "v1"])
+def test_a_version_that_is_not_ours_is_named_once(version: Any) -> None:
+    raw = route(rules=[{"respond": {}}]) | {"apiVersion": version}
+    assert [problem.field for problem in admit(raw).problems] == ["apiVersion"]
+
+
+@pytest.mark.parametrize("name", ["web", "web-1", "a.b", "0"])
+def test_a_name_of_kubernetes_is_taken(name: str) -> None:
+    assert admit(route(rules=[{"respond": {}}]) | {"metadata": {"name": name}}).object
+
+
+@pytest.mark.parametrize("duration", ["0s", "15s", "1h30m", "1m30s", "250ms", "1h1m1s1ms"])
+def test_durations_of_gep_2257_are_taken(duration: str) -> None:
+    assert admit(route(rules=[{"origins": [{"service": {"name": "a"}}], "timeouts": {"request": duration}}])).object
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a", "https://a.example", "http://127.0.0.1:9000", "https://a.example:65535", "http://a-b.example:1"]
+)
+def test_urls_of_an_origin_are_taken(url: str) -> None:
+    assert admit(route(rules=[{"origins": [{"url": url}]}])).object
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "a.example",
+        "https://a.example/",
+        "https://a.example?b",
+        "https://a.example:0",
+        "http://a_b",
+        "http://a.",
+    ],
+)
+def test_other_urls_are_refused(url: str) -> None:
+    (problem,) = said(admit(route(rules=[{"origins": [{"url": url}]}])))
+    assert "should match" in problem
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/a/", "/a.b/..c", "/%20", "/a;b=c", "/~me", "/a/...", "/$&'()*+,;=:@!"])
+@pytest.mark.parametrize("kind", ["Exact", "PathPrefix"])
+def test_paths_are_taken(path: str, kind: str) -> None:
+    assert admit(route(rules=[{"matches": [{"path": {"type": kind, "value": path}}], "respond": {}}])).object
+
+
+def test_a_regular_expression_is_no_path() -> None:
+    assert admit(
+        route(rules=[{"matches": [{"path": {"type": "RegularExpression", "value": ".*//[?#]."}}], "respond": {}}])
+    ).object
+
+
+@pytest.mark.parametrize("port", [80, "web", None])
+def test_a_probe_names_the_container_port_by_number_by_name_or_not(port: Any) -> None:
+    ports = [{"containerPort": 80, "name": "web"}]
+    for probe in ("httpGet", "tcpSocket"):
+        assert admit(service(image="a", ports=ports, readinessProbe={probe: {"port": port}})).object
+
+
+def test_a_probe_of_a_container_without_ports_may_name_the_default() -> None:
+    for ports in ({}, {"ports": []}):
+        assert admit(service(image="a", readinessProbe={"tcpSocket": {"port": 8080}}, **ports)).object
+
+
+@pytest.mark.parametrize("value", ["\n", "a\n", "\x00", "\r"])
+def test_a_line_end_hides_nowhere(value: str) -> None:
+    """Python's `$` would let a newline at the end pass."""
+    for bad in (
+        route(hostnames=[f"a{value}"], rules=[{"respond": {}}]),
+        route(rules=[{"respond": {}, "responseHeaders": {"set": {"x-a": value}}}]),
+        route(rules=[{"respond": {}, "responseHeaders": {"set": {f"x-a{value}": "b"}}}]),
+        route(rules=[{"matches": [{"path": {"value": f"/a{value}"}}], "respond": {}}]),
+        route(rules=[{"matches": [{"path": {"value": f"/..{value}"}}], "respond": {}}]),
+    ):
+        assert said(admit(bad))
+
+
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+@given(st.data())
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_the_schema_takes_parses_and_round_trips(kind: str, data: st.DataObject) -> None:
+    spec = data.draw(values(SPECS[kind]))
+    raw = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "web"}, "spec": spec}
+    parsed = msgspec.convert(schema.completed(schema.kinds()[kind].root, raw), SHAPES[kind])
+    again = {"apiVersion": API_VERSION, "kind": kind} | msgspec.to_builtins(parsed)
+    assert msgspec.convert(schema.completed(schema.kinds()[kind].root, again), SHAPES[kind]) == parsed
+    admission = admit(raw)
+    assert admission.object in (parsed, None)
+    assert not [problem for problem in admission.problems if "in body" in problem.message]
+    assert {problem.field for problem in admit(again).problems} == {problem.field for problem in admission.problems}
