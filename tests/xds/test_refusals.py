@@ -229,6 +229,18 @@ def test_a_late_nack_of_a_response_that_was_given_up_still_counts() -> None:
     assert script.session.acked_serial == 1
 
 
+def test_a_late_nack_of_content_that_is_not_wanted_any_more_holds_nothing_back() -> None:
+    script = booted(*served("a"))
+    script.publish(*served("a"), cluster("b"))
+    response, *_ = script.hear()
+    script.wait(GATE_S)
+    script.publish(*served("a"))
+    script.hear()
+    script.nack(response, BAD_CLUSTER)
+    script.settle()
+    assert script.session.acked_serial == 3
+
+
 def test_a_late_nack_of_content_that_was_replaced_since_changes_nothing() -> None:
     script = booted(*served("a"))
     script.publish(*served("a"), cluster("b"))

@@ -101,7 +101,7 @@ class Session:
 
     def _aim(self, watch: Watch, newest: Snapshot) -> None:
         goal = self._allowed(watch, newest)
-        if goal and watch.idle and (watch.goal is None or goal.serial > watch.goal.serial):
+        if goal and watch.idle:
             watch.aim(goal)
         watch.conclude()
 

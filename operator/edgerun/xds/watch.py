@@ -65,7 +65,7 @@ class Watch:
         """Subscribe. A name that is subscribed already is sent again: the client may have forgotten it."""
         if name != ALL:
             self.names[name] = None
-            self.renew(name)
+            self._again(name)
         elif not self.wildcard:
             self.wildcard = self._greeting = True
             self._survey()
@@ -80,15 +80,12 @@ class Watch:
         elif name in self.names:
             del self.names[name]
             if self.wildcard:
-                self.renew(name)
+                self._again(name)
             else:
                 self._forget(name)
 
     def renew(self, name: str) -> None:
         """Have `name` sent again, or said again that there is none."""
-        if name in self._leaving:
-            self._known[name] = _UNKNOWN  # its removal is the answer, and comes when nothing refers to it any more
-            return
         self._forget(name)
         self._asked[name] = None
         if self._owed(name):
@@ -112,9 +109,8 @@ class Watch:
         guilty = accused(names, text) or (names if len(names) == 1 else ())
         self._known.update(dict.fromkeys(names, _UNKNOWN))
         if guilty:
-            self._refused.update({name: response.versions[name] for name in guilty})
-            self._refusal_lapses_at = now + GATE_S
             self._outdated.update(guilty)
+            self._refuse({name: response.versions[name] for name in guilty}, now)
         else:
             self._suspects.update({name: f"{nonce}/{at * 2 // len(names)}" for at, name in enumerate(names)})
         self._due.update({name: None for name in names if self._owed(name)})
@@ -257,12 +253,26 @@ class Watch:
             return False
         return self._known.get(name) != framed.version
 
+    def _refuse(self, guilty: Mapping[str, str], now: float) -> None:
+        """What the goal no longer wants, since the answer came late, is nothing to wait for."""
+        wanted = self._wanted()
+        refused = {name: version for name, version in guilty.items() if _version(wanted, name) == version}
+        if refused:
+            self._refused |= refused
+            self._refusal_lapses_at = now + GATE_S
+
     def _survey(self) -> None:
         """Compare what the client has with the whole goal."""
         wanted = self._wanted()
         self._refused = {name: old for name, old in self._refused.items() if _version(wanted, name) == old}
         self._due = {name: None for name in (wanted if self.wildcard else self.names) if self._owed(name)}
         self._leaving = {name for name, version in self._known.items() if version != _ABSENT and name not in wanted}
+
+    def _again(self, name: str) -> None:
+        if name in self._leaving:
+            self._known[name] = _UNKNOWN  # its removal is the answer, and comes when nothing refers to it any more
+        else:
+            self.renew(name)
 
     def _forget(self, name: str) -> None:
         for memory in (self._known, self._awaited, self._due, self._asked, self._refused, self._suspects):
