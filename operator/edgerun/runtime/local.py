@@ -109,13 +109,14 @@ class LocalRuntime:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Everything at work; stopped in order when the block is left."""
-        await self.controller.server.start(f"unix:{self._here.xds_socket}")
-        self._folder.scan()
-        self._looked()
-        self.controller.rebuild()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work, name=name) for name, work in self._tasks()]
+            tasks: list[asyncio.Task[None]] = []
             try:
+                await self.controller.server.start(f"unix:{self._here.xds_socket}")
+                self._folder.scan()
+                self._looked()
+                self.controller.rebuild()
+                tasks += [group.create_task(work, name=name) for name, work in self._tasks()]
                 yield
             finally:
                 await self._stop()

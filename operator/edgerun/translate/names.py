@@ -3,6 +3,7 @@
 A cluster that is renamed when rules are reordered would be torn down and built again under load.
 """
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ..api.edgeroute import EdgeRoute, Rule
@@ -19,6 +20,7 @@ def service_cluster(key: ObjectKey) -> str:
     return f"origin/{key.namespace}/{key.name}"
 
 
+@lru_cache(maxsize=4_096)
 def url_parts(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of an origin's url, the port made explicit."""
     parts = urlsplit(url)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..api import originservice
 from ..api.edgeroute import EdgeRoute, WeightedOrigin
@@ -43,7 +44,7 @@ class Directory:
 
     def target(self, route: EdgeRoute, origin: WeightedOrigin) -> Target:
         if origin.url is not None:
-            return Target(origin, url_cluster(origin.url), authority=url_authority(origin.url))
+            return _elsewhere(origin, origin.url)
         key = ObjectKey(originservice.KIND, route.metadata.namespace, origin.service.name if origin.service else "")
         exists = key.name in self.names.get(key.namespace, ())
         return Target(origin, service_cluster(key) if exists else None, service=key)
@@ -58,3 +59,8 @@ class Directory:
         if seen is None:
             return OriginPhase.PENDING
         return OriginPhase.READY if seen.endpoints else seen.phase
+
+
+@lru_cache(maxsize=16_384)
+def _elsewhere(origin: WeightedOrigin, url: str) -> Target:
+    return Target(origin, url_cluster(url), authority=url_authority(url))

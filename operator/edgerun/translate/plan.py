@@ -26,9 +26,13 @@ class Resource(NamedTuple):
 
 def resource(name: str, message: Any) -> Resource:
     """The protobuf `message` as a resource."""
-    body = message.SerializeToString(deterministic=True)
-    version = blake2b(body, digest_size=8).hexdigest()
-    return Resource("type.googleapis.com/" + message.DESCRIPTOR.full_name, name, version, body)
+    type_url = "type.googleapis.com/" + message.DESCRIPTOR.full_name
+    return serialised(type_url, name, message.SerializeToString(deterministic=True))
+
+
+def serialised(type_url: str, name: str, body: bytes) -> Resource:
+    """A resource from the bytes of its message."""
+    return Resource(type_url, name, blake2b(body, digest_size=8).hexdigest(), body)
 
 
 Resources = Mapping[str, Mapping[str, Resource]]  # type URL -> name -> resource

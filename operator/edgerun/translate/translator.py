@@ -7,7 +7,7 @@ from .clusters import service_resources, url_cluster_message
 from .listeners import listener
 from .names import LISTENER_NAME, ROUTES_NAME
 from .origins import Directory, Target, Targets
-from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Plan, Resource, Resources, resource
+from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Plan, Resource, Resources, resource, serialised
 from .routes import route_table
 from .verdicts import verdicts
 from .world import World
@@ -19,7 +19,7 @@ def translate(world: World) -> Plan:
     targets = {route.key: directory.targets(route) for route in world.routes}
     table = route_table(world.routes, targets, world.edge.port)
     origins = tuple(sorted(world.origins, key=lambda service: service.key))
-    edge = (resource(LISTENER_NAME, listener(world.edge)), resource(ROUTES_NAME, table.message))
+    edge = (resource(LISTENER_NAME, listener(world.edge)), serialised(ROUTES, ROUTES_NAME, table.body))
     return Plan(
         resources=_by_type((*edge, *_origin_resources(world, targets))),
         origins=origins,
