@@ -233,12 +233,13 @@ def test_a_late_nack_of_content_that_is_not_wanted_any_more_holds_nothing_back()
     script = booted(*served("a"))
     script.publish(*served("a"), cluster("b"))
     response, *_ = script.hear()
-    script.wait(GATE_S)
-    script.publish(*served("a"))
-    script.hear()
-    script.nack(response, BAD_CLUSTER)
-    script.settle()
-    assert script.session.acked_serial == 3
+    script.publish(*served("a"), cluster("b"), assignment("a", 9))
+    endpoints = script.wait(GATE_S - 0.001)
+    script.publish(*served("a"), cluster("b", 2), assignment("a", 9))
+    assert script.wait(0.001) == [], "the cluster waits for the endpoints that are in flight"
+    assert script.nack(response, BAD_CLUSTER) == []
+    script.settle(*endpoints)
+    assert script.session.acked_serial == 4
 
 
 def test_a_late_nack_of_content_that_was_replaced_since_changes_nothing() -> None:
