@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,8 +16,13 @@ from .tables import coloured
 from .tour import Tour, read_tour, shown, take
 
 
+# A rebuild makes many objects and keeps most. Python's default, a look at the youngest every 700, doubles its time.
+GC_THRESHOLDS = (100_000, 20, 100)
+
+
 async def run(options: argparse.Namespace) -> int:
     """Exit code 0, or 1 when a request of the tour went wrong."""
+    gc.set_threshold(*GC_THRESHOLDS)
     settings = _settings(options)
     tour = read_tour(options.tour) if options.tour else None
     stop = asyncio.Event()
