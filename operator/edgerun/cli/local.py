@@ -15,7 +15,6 @@ from .console import Console
 from .tables import coloured
 from .tour import Tour, read_tour, shown, take
 
-
 # A rebuild makes many objects and keeps most. Python's default, a look at the youngest every 700, doubles its time.
 GC_THRESHOLDS = (100_000, 20, 100)
 
