@@ -53,14 +53,12 @@ def test_every_program_answers(folder: str, program: str, path: str, expected: b
 def test_sigterm_lets_a_request_finish_and_ends_idle_connections_at_once() -> None:
     answers: list[tuple[int, bytes]] = []
     with running("shop", "apps/web.py") as (process, port):
-        idle = socket.create_connection(("127.0.0.1", port))
-        busy = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        idle, busy = connected(port), connected(port)
         busy.request("GET", "/report")
         reading = threading.Thread(target=lambda: answers.append(whole(busy.getresponse())))
         reading.start()
-        eventually_sync(lambda: Path(f"/proc/{process.pid}/task").exists() and _threads(process.pid) >= 3)
         process.send_signal(signal.SIGTERM)
-        assert idle.recv(1) == b""
+        assert idle.sock.recv(1) == b""
         process.send_signal(signal.SIGTERM)
         reading.join(10)
         assert [(status, b"/report" in body) for status, body in answers] == [(200, True)]
@@ -73,6 +71,9 @@ def whole(response: http.client.HTTPResponse) -> tuple[int, bytes]:
     return response.status, response.read()
 
 
-def _threads(pid: int) -> int:
-    """The main thread and one for each connection."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+def connected(port: int) -> http.client.HTTPConnection:
+    """A connection that has carried a request, and so has surely been accepted."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/")
+    assert whole(connection.getresponse())[0] == 200
+    return connection
