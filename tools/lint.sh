@@ -21,7 +21,7 @@ spelling() { git ls-files -z --cached --others --exclude-standard | xargs -0 cod
 step "ruff check" ruff check .
 step "ruff format" ruff format --check --diff .
 step "mypy" mypy
-step "mypy tools" env MYPYPATH=operator:tests:bench mypy tools tests/support bench
+step "mypy tools" env MYPYPATH=operator:tests:bench mypy tools bench tests/unit/support
 step "lint-imports" lint-imports
 step "codespell" spelling
 step "leaks" tools/leaks.sh
