@@ -175,10 +175,9 @@ class Envoy:
             self.refused.discard((type_url, name))
             self.outbox.append(subscription(type_url, drop=[name]))
 
-    def dangling(self) -> set[str]:
-        """Clusters that some route in use leads to, and that are not there."""
-        used = {name for body in self.held[ROUTES].values() for name in targets(body)}
-        return used - self.active
+    def used(self) -> set[str]:
+        """Clusters that some route in use leads to."""
+        return {name for body in self.held[ROUTES].values() for name in targets(body)}
 
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
@@ -193,6 +192,7 @@ class Conversation(RuleBasedStateMachine):
         self.plan: tuple[Resource, ...] = ()
         self.serials = count(1)
         self.excused = False
+        self.bare: set[str] = set()  # clusters that were published without endpoints at some time
         self.connect()
 
     def connect(self) -> None:
@@ -210,6 +210,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(draft=drafts())
     def publish(self, draft: Draft) -> None:
         self.plan = draft.resources()
+        self.bare |= {name for name, (_, port) in draft.origins.items() if port is None}
         self.newest = snapshot(next(self.serials), resources(*self.plan), self.newest)
         self.session.publish(self.newest)
 
@@ -311,7 +312,9 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def check_routes(self) -> None:
         if not self.excused:
-            assert not self.envoy.dangling(), "a route leads to a cluster that is not there"
+            used = self.envoy.used()
+            assert used <= self.envoy.active, "a route leads to a cluster that is not there"
+            assert used <= self.envoy.held[ENDPOINTS].keys() | self.bare, "a route leads to a cluster without endpoints"
 
     @invariant()
     def never_acknowledges_what_is_not_published(self) -> None:

@@ -255,6 +255,20 @@ def test_a_stream_of_snapshots_starves_neither_routes_nor_removals() -> None:
     assert script.now == 100.0, "no gate had to lapse for it"
 
 
+def test_endpoints_of_a_cluster_on_its_way_are_sent_although_a_newer_snapshot_has_neither() -> None:
+    """Denied, they would leave the cluster warm and empty, and routes about to lead to it."""
+    script = booted(*served("a"), endpoints=("a",))
+    script.publish(*served("b"))
+    (made,) = script.hear()
+    script.publish(*served("c"))
+    (lent,) = script.subscribe(ENDPOINTS, "b")
+    assert kinds([made, lent]) == ["+Cluster b", "+ClusterLoadAssignment b"]
+    moved = script.ack(made, lent)
+    assert kinds(moved) == ["+Cluster c", "+RouteConfiguration edge"]
+    rest = kinds(script.settle(*moved))[2:]
+    assert rest == ["-Cluster a", "+RouteConfiguration edge", "-Cluster b", "-ClusterLoadAssignment a,b"]
+
+
 def test_removals_wait_until_no_type_is_at_a_snapshot_that_knows_the_resource() -> None:
     script = booted(*served("a"))
     script.publish(*served("b"))

@@ -293,6 +293,15 @@ class TestWords:
             " (ListenerValidationError.Address: value is required)"
         )
 
+    def test_a_dump_before_the_sentence_is_cut_off_too(self) -> None:
+        text = (
+            'goo.gle/debugstr    \nname: "bad"\ntype: EDS\nconnect_timeout {\n}\n'
+            ": Proto constraint validation failed (ClusterValidationError.ConnectTimeout: value must be more)"
+        )
+        assert trimmed(text) == (
+            "Proto constraint validation failed (ClusterValidationError.ConnectTimeout: value must be more)"
+        )
+
     def test_long_words_are_cut(self) -> None:
         assert len(trimmed("x " * 5000)) <= MESSAGE_CHARS
 

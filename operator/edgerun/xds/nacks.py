@@ -1,7 +1,8 @@
 """What a NACK says: which resources Envoy means, and its words, short enough for a condition.
 
 Envoy applies the good resources of a CDS or LDS response and names the bad ones: "Error adding/updating cluster(s)
-a: why, b: why". Every other type is refused without a name. Trap: the words may hold a dump of whole protos.
+a: why, b: why". Every other type is refused without a name, and so is a response with a value out of bounds.
+Trap: the words may hold a dump of whole protos, before or after the sentence that matters.
 """
 
 import re
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 
 MESSAGE_CHARS = 800  # with the object's name and our own words around it, a condition stays readable
 _NAMED = re.compile(r"^Error adding/updating (?:cluster|listener)\(s\) (.*)", re.DOTALL)
-_DUMP = re.compile(r"(Proto constraint validation failed \(.*?\)): .*", re.DOTALL)
+_DUMP_BEFORE = re.compile(r"^goo\.gle/.*?(?=Proto constraint validation failed \()", re.DOTALL)
+_DUMP_AFTER = re.compile(r"(Proto constraint validation failed \(.*?\)): .*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,5 @@ def accused(names: Iterable[str], text: str) -> tuple[str, ...]:
 
 def trimmed(text: str) -> str:
     """The sentence that matters, on one line."""
-    line = " ".join(_DUMP.sub(r"\1", text).split())
+    line = " ".join(_DUMP_AFTER.sub(r"\1", _DUMP_BEFORE.sub("", text)).split())
     return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 1] + "…"

@@ -7,6 +7,7 @@ Clusters, endpoints and secrets share the first rank, because an ACK of clusters
 Trap: where a route is refused, an older one stays in use, so removals wait until the client takes another.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from envoy.service.discovery.v3 import discovery_pb2
@@ -22,6 +23,9 @@ EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 _RANKS = {CLUSTER: 0, ENDPOINTS: 0, SECRET: 0, EXTENSION: 1, LISTENER: 2, ROUTES: 3}
 _ORDER = tuple(_RANKS)
 _REMOVAL_ORDER = (LISTENER, ROUTES, CLUSTER, ENDPOINTS, SECRET, EXTENSION)
+
+
+Live = Set[Snapshot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Session:
         for watch in watches:
             self._aim(watch, newest)
         # A removal that may go, goes first: behind updates that never end it would never go.
-        answers = [self._removal(newest, now), *(self._answer(watch, newest, now) for watch in watches)]
+        live = self._live(newest)
+        answers = [self._removal(live, newest, now), *(self._answer(watch, live, now) for watch in watches)]
         self._count(newest)
         return [answer for answer in answers if answer]
 
@@ -110,25 +115,26 @@ class Session:
         rank = _RANKS.get(watch.type_url, 0)
         earlier = [one.finished for one in self._watches.values() if _RANKS.get(one.type_url, rank) < rank]
         finished = [one for one in earlier if one]
-        return min(finished, key=_serial, default=newest) if len(finished) == len(earlier) else None
+        return min(finished, key=Snapshot.age, default=newest) if len(finished) == len(earlier) else None
 
-    def _answer(self, watch: Watch, newest: Snapshot, now: float) -> Response | None:
+    def _answer(self, watch: Watch, live: Live, now: float) -> Response | None:
         if watch.busy:
             return None
-        if missing := watch.missing(newest):
-            return watch.removals(missing, self._nonce(), newest.serial, now)
-        if watch.type_url == CLUSTER and self._endpoints_engaged(newest):
+        if missing := watch.missing(live):
+            return watch.removals(missing, self._nonce(), max(one.serial for one in live), now)
+        if watch.type_url == CLUSTER and self._endpoints_engaged(live):
             return None
-        if watch.goal is None or not watch.talkative:
+        lent = watch.lent(live)
+        if watch.goal is None or not (lent or watch.talkative):
             return None
-        response, resources = watch.updates(watch.goal, self._nonce(), now)
+        response, resources = watch.updates(watch.goal, lent, self._nonce(), now)
         self._repeat_endpoints(resources)
         return response
 
-    def _endpoints_engaged(self, newest: Snapshot) -> bool:
+    def _endpoints_engaged(self, live: Live) -> bool:
         """Whether endpoints could not go out right behind clusters."""
         endpoints = self._watches.get(ENDPOINTS)
-        return endpoints is not None and (endpoints.busy or bool(endpoints.missing(newest)))
+        return endpoints is not None and (endpoints.busy or bool(endpoints.missing(live)))
 
     def _repeat_endpoints(self, clusters: tuple[Framed, ...]) -> None:
         """Envoy warms an updated cluster until its endpoints come once more, and does not ask for them."""
@@ -139,10 +145,9 @@ class Session:
             if cluster.endpoints and endpoints.covers(cluster.endpoints):
                 endpoints.renew(cluster.endpoints)
 
-    def _removal(self, newest: Snapshot, now: float) -> Response | None:
+    def _removal(self, live: Live, newest: Snapshot, now: float) -> Response | None:
         """The removals of one type; the next type's follow when these are answered."""
-        live = self._live(newest)
-        if live is None:
+        if self._introduced_by is not None or not self._settled():
             return None
         others = (type_url for type_url in self._watches if type_url not in _RANKS)
         for type_url in (*_REMOVAL_ORDER, *others):
@@ -156,15 +161,15 @@ class Session:
                 return watch.removals(names, self._nonce(), newest.serial, now)
         return None
 
-    def _live(self, newest: Snapshot) -> set[Snapshot] | None:
-        """The snapshots that the client may be at, in one type or another. None when that is not known."""
-        if self._introduced_by is not None:
-            return None
+    def _live(self, newest: Snapshot) -> Live:
+        """The snapshots that the client may be at, in one type or another."""
         ranked = [watch for one, watch in self._watches.items() if one in _RANKS]
-        if any(watch.outdated for watch in ranked if _RANKS[watch.type_url]):
-            return None
-        live = [newest, *(at for watch in ranked for at in (watch.goal, watch.finished))]
-        return None if None in live else {one for one in live if one}
+        return {newest, *(at for watch in ranked for at in (watch.goal, watch.finished) if at)}
+
+    def _settled(self) -> bool:
+        """Whether it is known which snapshots the client may be at."""
+        ranked = [watch for one, watch in self._watches.items() if one in _RANKS]
+        return all(watch.finished and not (watch.outdated and _RANKS[watch.type_url]) for watch in ranked)
 
     def _count(self, newest: Snapshot) -> None:
         if self._booted(newest):
@@ -186,7 +191,3 @@ def _judgement(watch: Watch, request: discovery_pb2.DeltaDiscoveryRequest, now: 
         return watch.nack(request.response_nonce, request.error_detail.message, now)
     watch.ack(request.response_nonce)
     return None
-
-
-def _serial(snapshot: Snapshot) -> int:
-    return snapshot.serial

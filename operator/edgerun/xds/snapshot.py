@@ -37,6 +37,10 @@ class Snapshot:
     def of(self, type_url: str) -> FramedSet:
         return self.sets.get(type_url, _NOTHING)
 
+    def age(self) -> int:
+        """For sorting, the oldest first."""
+        return self.serial
+
 
 def snapshot(serial: int, resources: Resources, before: Snapshot | None = None) -> Snapshot:
     """`resources` framed, with the frames of the snapshot `before` where nothing changed."""

@@ -65,7 +65,7 @@ class Watch:
         """Subscribe. A name that is subscribed already is sent again: the client may have forgotten it."""
         if name != ALL:
             self.names[name] = None
-            self._again(name)
+            self.renew(name)
         elif not self.wildcard:
             self.wildcard = self._greeting = True
             self._survey()
@@ -80,7 +80,7 @@ class Watch:
         elif name in self.names:
             del self.names[name]
             if self.wildcard:
-                self._again(name)
+                self.renew(name)
             else:
                 self._forget(name)
 
@@ -172,10 +172,20 @@ class Watch:
         wanted = self._wanted()
         return any(name in wanted for name in self._outdated)
 
-    def missing(self, newest: Snapshot) -> tuple[str, ...]:
-        """Names that were asked for and do not exist."""
-        exists = newest.of(self.type_url)
-        return tuple(name for name in self._asked if name not in exists and name not in self._wanted())
+    def missing(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
+        """Names that were asked for, and that no snapshot in use knows."""
+        sets = [one.of(self.type_url) for one in live]
+        return tuple(name for name in self._asked if not any(name in exists for exists in sets))
+
+    def lent(self, live: Iterable[Snapshot]) -> Mapping[str, Framed]:
+        """What was asked for and is gone from the goal, for the sake of a type that is still at an older one."""
+        goal, found = self.goal, dict[str, Framed]()
+        if goal is None or not self._asked:
+            return found
+        for one in sorted((one for one in live if one.serial < goal.serial), key=Snapshot.age):
+            here = one.of(self.type_url)
+            found |= {name: here[name] for name in self._asked if name in here and name not in self._wanted()}
+        return found
 
     def departures(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """What the client has and no snapshot in use knows."""
@@ -189,14 +199,17 @@ class Watch:
 
     # What goes out
 
-    def updates(self, goal: Snapshot, nonce: str, now: float) -> tuple[Response, tuple[Framed, ...]]:
+    def updates(
+        self, goal: Snapshot, lent: Mapping[str, Framed], nonce: str, now: float
+    ) -> tuple[Response, tuple[Framed, ...]]:
         """The next chunk of what is due, or the empty answer to a wildcard that matches nothing new."""
-        batch = self._batch()
+        batch = {**lent, **self._batch()}
         for name, framed in batch.items():
-            del self._due[name]
+            self._due.pop(name, None)
             self._asked.pop(name, None)
             self._known[name] = framed.version
             self._awaited[name] = nonce
+        self._leaving.update(lent)
         versions = {name: framed.version for name, framed in batch.items()}
         frames = tuple(framed.frame for framed in batch.values())
         response = self._sent(Response(self.type_url, nonce, goal.serial, versions, frames), now)
@@ -267,12 +280,6 @@ class Watch:
         self._refused = {name: old for name, old in self._refused.items() if _version(wanted, name) == old}
         self._due = {name: None for name in (wanted if self.wildcard else self.names) if self._owed(name)}
         self._leaving = {name for name, version in self._known.items() if version != _ABSENT and name not in wanted}
-
-    def _again(self, name: str) -> None:
-        if name in self._leaving:
-            self._known[name] = _UNKNOWN  # its removal is the answer, and comes when nothing refers to it any more
-        else:
-            self.renew(name)
 
     def _forget(self, name: str) -> None:
         for memory in (self._known, self._awaited, self._due, self._asked, self._refused, self._suspects):
