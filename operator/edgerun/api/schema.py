@@ -23,6 +23,7 @@ Schema = Mapping[str, Any]
 
 # Kubernetes' ObjectMeta, of which a CRD may say nothing. Anything that a server writes is taken as it comes.
 _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})$"
 _LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 _STRING: Schema = {"type": "string"}
@@ -39,7 +40,7 @@ _METADATA: Schema = {
         "resourceVersion": _STRING,
         "selfLink": _STRING,
         "generation": {"type": "integer", "minimum": 0},
-        "creationTimestamp": _STRING,
+        "creationTimestamp": {"type": "string", "pattern": _TIME},
         "deletionTimestamp": _STRING,
         "deletionGracePeriodSeconds": {"type": "integer"},
         "finalizers": {"type": "array"},

@@ -50,13 +50,12 @@ def _plain(text: str) -> Scalar:
 def _number(text: str) -> str | int | float:
     if _NOT_FINITE.fullmatch(text):
         raise ScalarError(f"{text} is not a number that JSON has; give a finite one, or put it in quotes")
+    digits = text.replace("_", "")
     if _INTEGER.fullmatch(text) and len(text) <= _MAX_DIGITS:
-        return _integer(text.replace("_", ""))
-    if not _FLOAT.fullmatch(text):
+        return _integer(digits)
+    if not _FLOAT.fullmatch(digits) or math.isinf(float(digits)):
         return text
-    value = float(text)
-    if math.isinf(value):
-        raise ScalarError("the number is too large; put it in quotes if it is a string")
+    value = float(digits)
     return int(value) if value.is_integer() and abs(value) < _INTEGRAL else value
 
 

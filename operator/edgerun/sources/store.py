@@ -8,7 +8,7 @@ which comes back when Envoy refuses the accepted one.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from ..translate.world import Edge, OriginObservation, World
 from .documents import Lines
 
 Served = EdgeRoute | OriginService
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def key_of(raw: Mapping[str, Any]) -> ObjectKey | None:
     kind = raw.get("kind")
     if not isinstance(metadata, Mapping) or kind not in (edgeroute.KIND, originservice.KIND):
         return None
-    name, namespace = metadata.get("name"), metadata.get("namespace", "default")
+    name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
     if raw.get("apiVersion") != API_VERSION or not isinstance(name, str) or not isinstance(namespace, str):
         return None
     return ObjectKey(kind, namespace, name)
@@ -145,8 +146,9 @@ class Store:
     def _entry(self, key: ObjectKey, seen: Seen, before: Entry | None) -> Entry:
         metadata = seen.raw["metadata"]
         counted = before.generation + 1 if before else 1
-        generation = int(metadata.get("generation") or counted)
-        created = before.created if before else metadata.get("creationTimestamp") or rfc3339(self.clock())
+        generation = _given(metadata, "generation", int) or counted
+        stamped = _given(metadata, "creationTimestamp", str)
+        created = before.created if before else stamped or rfc3339(self.clock())
         entry = Entry(seen.raw, seen.where, generation, created)
         verdict = _accepted(seen.raw, generation, created)
         proven = before.proven if before else None
@@ -154,6 +156,12 @@ class Store:
             return replace(entry, serving=verdict, proven=proven)
         refusal = Refusal(key, generation, verdict.reason, summary(verdict.problems))
         return replace(entry, serving=before.serving if before else None, proven=proven, refusal=refusal)
+
+
+def _given(metadata: Mapping[str, Any], field: str, kind: type[T]) -> T | None:
+    """A field of metadata that nobody has checked yet."""
+    value = metadata.get(field)
+    return value if isinstance(value, kind) else None
 
 
 def rfc3339(moment: datetime) -> str:
