@@ -59,14 +59,11 @@ async def origin(
     state = Origin(name, port)
     connections: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: asyncio's, when it is cancelled, is complained of in the log (Python 3.11).
+        task = asyncio.create_task(_serve(state, reader, writer), name=f"origin {name}")
         connections.add(task)
-        try:
-            await _serve(state, reader, writer)
-        finally:
-            connections.discard(task)
+        task.add_done_callback(connections.discard)
 
     server = await asyncio.start_server(accept, address, port, ssl=tls, limit=_HEAD_LIMIT)
     state.port = server.sockets[0].getsockname()[1]
