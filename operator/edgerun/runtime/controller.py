@@ -48,6 +48,7 @@ class Controller:
     published: Published | None = None
     _refused: asyncio.Queue[Refused] = field(default_factory=asyncio.Queue)
     _unproven: dict[ObjectKey, tuple[int, Served]] = field(default_factory=dict)
+    _mended: int = 0  # the newest serial of which the guilty are in quarantine
     _next: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -110,9 +111,14 @@ class Controller:
             await self._mend(await self._refused.get())
 
     async def _mend(self, refused: Refused) -> None:
-        """Put whoever is at fault into quarantine; when nobody can be singled out, everything new is."""
-        if self.published is None:
+        """Put whoever is at fault into quarantine; when nobody can be singled out, everything new is.
+
+        What was published before the last quarantine is mended already: every proxy refuses it, and later versions
+        must not be blamed for it.
+        """
+        if self.published is None or refused.serial <= self._mended:
             return
+        self._mended = self.published.serial
         world, plan = self.published.world, self.published.plan
         names = [(refused.type_url, name) for name in refused.names]
         proven = {key: entry.proven for key, entry in self.store.entries.items() if entry.proven}
