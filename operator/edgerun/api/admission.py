@@ -39,6 +39,15 @@ def admit(raw: Mapping[str, Any]) -> Admission:
     return Admission(None, tuple(sorted(set(_problems(kind, value)))))
 
 
+def foreign(raw: Mapping[str, Any]) -> bool:
+    """Whether it is an object of another API, such as the Namespace in the same file: nothing is to be said of it."""
+    version, kind = raw.get("apiVersion"), raw.get("kind")
+    if not isinstance(version, str) or not isinstance(kind, str) or not kind or kind in kinds():
+        return False
+    group, slash, _ = version.partition("/")
+    return not (slash and near(group, (GROUP,)))
+
+
 def _kind(raw: Mapping[str, Any]) -> Kind | None:
     name = raw.get("kind")
     return kinds().get(name) if isinstance(name, str) else None

@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 
 from watchfiles import Change, awatch
 
-from ..api.admission import admit
+from ..api.admission import admit, foreign
 from ..api.meta import ObjectKey
 from .documents import Document, Documents, FileProblem, documents
 from .store import Feed, Gone, Seen, key_of
@@ -193,7 +193,7 @@ def _owners(files: Mapping[Path, _File]) -> tuple[dict[ObjectKey, Document], lis
         for document in sorted(file.content.found, key=lambda document: document.line):
             key = key_of(document.raw)
             if key is None:
-                problems += nameless(document)
+                problems += () if foreign(document.raw) else nameless(document)
             elif owners.setdefault(key, document) is not document:
                 problems.append(duplicate(key, document, owners[key]))
     return owners, problems

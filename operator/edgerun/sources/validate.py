@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from ..api import originservice
-from ..api.admission import admit
+from ..api import GROUP, originservice
+from ..api.admission import admit, foreign
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
@@ -60,11 +60,13 @@ class _Checked:
 def report(paths: Iterable[Path]) -> tuple[LocatedProblem, ...]:
     """Every problem of every document in `paths`, which are files or folders, sorted by where they are."""
     read = [documents(path) for path in _files(paths)]
-    checked = [_checked(document) for content in read for document in content.found]
+    every = [document for content in read for document in content.found]
+    checked = [_checked(document) for document in every if not foreign(document.raw)]
     found = [_of_file(problem) for content in read for problem in content.problems]
     found += [_located(one, problem) for one in checked for problem in one.problems]
     found += _duplicates(checked)
     found += _dangling(checked)
+    found += [_foreign(document) for document in every if foreign(document.raw)]
     return tuple(sorted(set(found)))
 
 
@@ -87,6 +89,11 @@ def _checked(document: Document) -> _Checked:
 
 def _of_file(problem: FileProblem) -> LocatedProblem:
     return LocatedProblem(problem.path, problem.line, Severity.ERROR, "", Problem("", problem.message))
+
+
+def _foreign(document: Document) -> LocatedProblem:
+    said = f"{document.raw['kind']} of {document.raw['apiVersion']} is not of {GROUP}: not looked at"
+    return LocatedProblem(document.path, document.line, Severity.WARNING, "", Problem("", said))
 
 
 def _located(checked: _Checked, problem: Problem, severity: Severity = Severity.ERROR) -> LocatedProblem:

@@ -123,3 +123,11 @@ def test_what_is_wrong_with_a_file_is_reported_beside_the_rest(tmp_path: Path) -
 
 def test_the_projects_own_examples_are_good() -> None:
     assert report([Path(__file__).parents[3] / "examples"]) == ()
+
+
+def test_an_object_of_another_api_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n")
+    (problem,) = report([file])
+    assert problem.severity is Severity.WARNING
+    assert str(problem) == f"{file}:1: warning: Deployment of apps/v1 is not of edgerun.dev: not looked at"
