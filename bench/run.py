@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import reaction
@@ -81,8 +82,10 @@ def throughput_table(rows: list[dict[str, Any]]) -> str:
 
 
 def compared(row: dict[str, Any]) -> str:
+    ratios = row["ratios"]
+    spread = f"ratio {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     cpu = ", ".join(f"{name} {spent:.0f} µs" for name, spent in row["cpu_us"].items())
-    return f"ratio {row['ratio']:.2f}, p50 + {row['added_p50_ms']:.3f} ms; CPU a request: {cpu}"
+    return f"{spread}, p50 + {row['added_p50_ms']:.3f} ms; CPU a request: {cpu}"
 
 
 def sample(values: dict[str, float]) -> tuple[str, str, str]:

@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Medians over the rounds. `ratio` is the median of the rounds' own ratios, edge to direct.
+    """Medians over the rounds. `ratios` are the rounds' own, edge to direct, smallest first: their spread is the noise.
 
     `cpu_us` is the CPU time of a request through the edge, by process.
     """
@@ -44,7 +44,7 @@ class Row:
     connections: int
     direct: Sample
     edge: Sample
-    ratio: float
+    ratios: list[float]
     added_p50_ms: float
     cpu_us: dict[str, float]
 
@@ -76,7 +76,7 @@ def row(origin: str, edge: str, pid: int, connections: int) -> Row:
         connections,
         middle([direct for direct, _, _ in rounds]),
         middle([through for _, through, _ in rounds]),
-        median(through.requests_per_s / direct.requests_per_s for direct, through, _ in rounds),
+        sorted(through.requests_per_s / direct.requests_per_s for direct, through, _ in rounds),
         median(through.p50_ms - direct.p50_ms for direct, through, _ in rounds),
         {name: median(spent[name] for _, _, spent in rounds) for name in rounds[0][2]},
     )
