@@ -261,6 +261,7 @@ def test_endpoints_of_a_cluster_on_its_way_are_sent_although_a_newer_snapshot_ha
     script.publish(*served("b"))
     (made,) = script.hear()
     script.publish(*served("c"))
+    assert script.hear() == []
     (lent,) = script.subscribe(ENDPOINTS, "b")
     assert kinds([made, lent]) == ["+Cluster b", "+ClusterLoadAssignment b"]
     moved = script.ack(made, lent)

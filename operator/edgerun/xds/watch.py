@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .nacks import Nack, accused, trimmed
+from .refusals import Refusals
 from .snapshot import Framed, FramedSet, Response, Snapshot
 
 GATE_S = 2.0  # Envoy's CDS ACK takes milliseconds when endpoints are there; one that warms for ever must not stop all
@@ -45,10 +46,7 @@ class Watch:
         self._leaving: set[str] = set()
         self._asked: dict[str, None] = {}  # names that get an answer even when there is nothing to send
         self._greeting = False
-        self._refused: dict[str, str] = {}  # name -> version, never sent again while it is wanted
-        self._refusal_lapses_at: float | None = None
-        self._outdated: set[str] = set()  # names of which the client kept an older version when it refused one
-        self._suspects: dict[str, str] = {}  # name -> those that are sent together, to find out who spoils it
+        self._refusals = Refusals()
 
     # What the client says
 
@@ -96,9 +94,7 @@ class Watch:
 
     def ack(self, nonce: str) -> None:
         """A nonce of another stream, or one whose resources have all been sent anew since, changes nothing."""
-        for name in self._landed(nonce):
-            self._suspects.pop(name, None)
-            self._outdated.discard(name)
+        self._refusals.taken(self._landed(nonce))
 
     def nack(self, nonce: str, text: str, now: float) -> Nack | None:
         """The client keeps what it had. The guilty are not sent again as they are; the innocent are, without them."""
@@ -109,10 +105,10 @@ class Watch:
         guilty = accused(names, text) or (names if len(names) == 1 else ())
         self._known.update(dict.fromkeys(names, _UNKNOWN))
         if guilty:
-            self._outdated.update(guilty)
-            self._refuse({name: response.versions[name] for name in guilty}, now)
+            versions = {name: response.versions[name] for name in guilty}
+            self._refusals.blame(versions, self._wanted(), now + GATE_S)
         else:
-            self._suspects.update({name: f"{nonce}/{at * 2 // len(names)}" for at, name in enumerate(names)})
+            self._refusals.suspect(names, nonce)
         self._due.update({name: None for name in names if self._owed(name)})
         return Nack(self.type_url, guilty, trimmed(text), response.serial)
 
@@ -126,8 +122,7 @@ class Watch:
 
     def lapse(self, now: float) -> None:
         """Stop waiting for answers that are overdue. One that comes all the same still counts as one."""
-        if self._refusal_lapses_at is not None and now >= self._refusal_lapses_at:
-            self._refusal_lapses_at = None
+        self._refusals.lapse(now)
         if self._flight and now >= self._flight.lapses_at:
             self._lapsed[self._flight.response.nonce] = self._flight.response
             self._flight = None
@@ -138,14 +133,14 @@ class Watch:
         """Take note of what has been reached."""
         if self.goal is None or not self.idle:
             return
-        if self._refusal_lapses_at is None or not self._refused:
+        if not self._refusals.fresh:
             self.finished = self.goal
-        if not self._refused and not any(name in self._wanted() for name in self._awaited):
+        if not self._refusals and not any(name in self._wanted() for name in self._awaited):
             self.acked_serial = self.goal.serial
 
     def deadline(self) -> float | None:
         flight = self._flight.lapses_at if self._flight else None
-        return min((at for at in (flight, self._refusal_lapses_at) if at is not None), default=None)
+        return min((at for at in (flight, self._refusals.deadline()) if at is not None), default=None)
 
     @property
     def busy(self) -> bool:
@@ -168,9 +163,8 @@ class Watch:
 
     @property
     def outdated(self) -> bool:
-        """The client refused something, and has not taken another version of it since."""
-        wanted = self._wanted()
-        return any(name in wanted for name in self._outdated)
+        """The client runs an older version of something than the one it refused."""
+        return self._refusals.outdated(self._wanted())
 
     def missing(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """Names that were asked for, and that no snapshot in use knows."""
@@ -230,9 +224,9 @@ class Watch:
 
     def _batch(self) -> Mapping[str, Framed]:
         wanted, batch, size = self._wanted(), dict[str, Framed](), 0
-        together = self._suspects.get(next(iter(self._due), ""))
+        half = self._refusals.half(next(iter(self._due), ""))
         for name in self._due:
-            if self._suspects.get(name) != together:
+            if self._refusals.half(name) != half:
                 continue
             size += len(wanted[name].frame)
             if batch and (size > CHUNK_BYTES or len(batch) == CHUNK_RESOURCES):
@@ -262,32 +256,19 @@ class Watch:
 
     def _owed(self, name: str) -> bool:
         framed = self._wanted().get(name)
-        if framed is None or not self.covers(name) or self._refused.get(name) == framed.version:
+        if framed is None or not self.covers(name) or self._known.get(name) == framed.version:
             return False
-        return self._known.get(name) != framed.version
-
-    def _refuse(self, guilty: Mapping[str, str], now: float) -> None:
-        """What the goal no longer wants, since the answer came late, is nothing to wait for."""
-        wanted = self._wanted()
-        refused = {name: version for name, version in guilty.items() if _version(wanted, name) == version}
-        if refused:
-            self._refused |= refused
-            self._refusal_lapses_at = now + GATE_S
+        return not self._refusals.bar(name, framed.version)
 
     def _survey(self) -> None:
         """Compare what the client has with the whole goal."""
         wanted = self._wanted()
-        self._refused = {name: old for name, old in self._refused.items() if _version(wanted, name) == old}
+        self._refusals.keep(wanted)
         self._due = {name: None for name in (wanted if self.wildcard else self.names) if self._owed(name)}
         self._leaving = {name for name, version in self._known.items() if version != _ABSENT and name not in wanted}
 
     def _forget(self, name: str) -> None:
-        for memory in (self._known, self._awaited, self._due, self._asked, self._refused, self._suspects):
+        for memory in (self._known, self._awaited, self._due, self._asked):
             memory.pop(name, None)
         self._leaving.discard(name)
-        self._outdated.discard(name)
-
-
-def _version(resources: FramedSet, name: str) -> str | None:
-    framed = resources.get(name)
-    return framed.version if framed else None
+        self._refusals.forget(name)
