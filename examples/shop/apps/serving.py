@@ -41,11 +41,13 @@ def as_json(content: Any, *, status: int = 200) -> Answer:
 def serve(answer: Callable[[Request], Answer]) -> None:
     """Serves until SIGTERM or Ctrl-C."""
     port = int(os.environ.get("PORT", "8080"))
+    # Waited for rather than handled: a second signal then interrupts nothing.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     with _Server(("127.0.0.1", port), _handler(answer)) as server:
-        stop = threading.Thread(target=server.shutdown)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.ident or stop.start())  # the second one changes nothing
-        server.serve_forever(poll_interval=0.05)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        signal.sigwait(signals)
+        server.shutdown()
         server.hang_up()
 
 
