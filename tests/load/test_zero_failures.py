@@ -50,7 +50,7 @@ async def assert_untouched(here: Standalone) -> None:
 
 
 def assert_none_failed(result: Result) -> None:
-    assert result.answered > 100
+    assert result.answered > 10
     assert result.failed == 0, result
 
 
