@@ -262,10 +262,12 @@ class Watch:
 
     def _survey(self) -> None:
         """Compare what the client has with the whole goal."""
-        wanted = self._wanted()
+        wanted, known = self._wanted(), self._known
         self._refusals.keep(wanted)
-        self._due = {name: None for name in (wanted if self.wildcard else self.names) if self._owed(name)}
-        self._leaving = {name for name, version in self._known.items() if version != _ABSENT and name not in wanted}
+        here = wanted.items() if self.wildcard else [(name, wanted[name]) for name in self.names if name in wanted]
+        other = [name for name, framed in here if known.get(name) != framed.version]
+        self._due = {name: None for name in other if self._owed(name)}
+        self._leaving = {name for name in known.keys() - wanted.keys() if known[name] != _ABSENT}
 
     def _forget(self, name: str) -> None:
         for memory in (self._known, self._awaited, self._due, self._asked):
