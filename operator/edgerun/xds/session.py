@@ -2,7 +2,7 @@
 
 Make before break. Types work in ranks, each towards the newest snapshot that all ranks before it have finished, so a
 route is sent when its clusters are warm, not before. What is gone is removed last, when no snapshot knows it that any
-type is still at: a newer snapshot never waits for removals, and removals never starve under a stream of snapshots.
+type is still at: newer snapshots wait at most for the ACK of a removal, and removals do not starve behind them.
 Clusters, endpoints and secrets share the first rank, because an ACK of clusters waits for the other two.
 Trap: where a route is refused, an older one stays in use, so removals wait until the client takes another.
 """
@@ -23,7 +23,6 @@ EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 _RANKS = {CLUSTER: 0, ENDPOINTS: 0, SECRET: 0, EXTENSION: 1, LISTENER: 2, ROUTES: 3}
 _ORDER = tuple(_RANKS)
 _REMOVAL_ORDER = (LISTENER, ROUTES, CLUSTER, ENDPOINTS, SECRET, EXTENSION)
-
 
 Live = Set[Snapshot]
 
