@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ..errors import SettingsError
-from ..runtime.local import running
+from ..runtime.local import LocalRuntime, running
 from ..settings import LocalSettings
 from .console import Console
 from .tables import coloured
@@ -36,7 +36,7 @@ async def run(options: argparse.Namespace) -> int:
         failed = await _tour(tour, settings, console) if tour else False
         if tour and not sys.stdin.isatty():
             return int(failed)
-        _say_what_next(settings)
+        _say_what_next(settings, runtime)
         await stop.wait()
         return int(failed)
 
@@ -72,13 +72,22 @@ async def _tour(tour: Tour, settings: LocalSettings, console: Console) -> bool:
     return wrong > 0
 
 
-def _say_what_next(settings: LocalSettings) -> None:
+def _say_what_next(settings: LocalSettings, runtime: LocalRuntime) -> None:
+    host = _some_host(runtime)
+    header = f" -H 'Host: {host}'" if host else ""
     print(
         f"""
 Now try: edit a file below {settings.directory}, and ask again
-         curl -i http://localhost:{settings.port}/ -H 'Host: shop.localhost'
+         curl -i http://localhost:{settings.port}/{header}
          edgerun status {settings.directory}
          edgerun render {settings.directory}
 Ctrl-C stops everything.""",
         flush=True,
     )
+
+
+def _some_host(runtime: LocalRuntime) -> str:
+    """A hostname that some route answers for, "" when there is none."""
+    routes = runtime.controller.store.snapshot().routes
+    hosts = (host for route in routes for host in route.spec.hostnames)
+    return min((host for host in hosts if "*" not in host), default="")

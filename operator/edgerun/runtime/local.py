@@ -59,7 +59,7 @@ async def running(settings: LocalSettings, audience: Audience) -> AsyncIterator[
     """
     envoy.self_check()
     free_port(settings.port, settings.address)
-    here = instance.create(settings.directory)
+    here = instance.create(settings.directory.resolve())
     leash = Leash(here.id, here.directory)
     try:
         await leash.start()
