@@ -19,6 +19,7 @@ from ..xds.server import Proxy, Refused, Server
 from .board import Board
 from .quarantine import Refuses, culprits, suspects
 
+REMEMBERED = 32  # worlds that a proxy may still refuse; older ones were superseded on their way
 ACKNOWLEDGED_WITHIN_S = 5.0  # a proxy that takes longer is stuck, and must not keep an origin from stopping
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Controller:
     published: Published | None = None
     _refused: asyncio.Queue[Refused] = field(default_factory=asyncio.Queue)
     _unproven: dict[ObjectKey, tuple[int, Served]] = field(default_factory=dict)
-    _mended: int = 0  # the newest serial of which the guilty are in quarantine
+    _recent: dict[int, World] = field(default_factory=dict)
+    _mended: int = 0  # the newest serial whose refusal has been dealt with
     _next: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,8 @@ class Controller:
         plan = translate(world)
         serial = self.server.publish(plan.resources)
         self.published = Published(serial, world, plan)
+        self._recent[serial] = world
+        self._recent.pop(serial - REMEMBERED, None)
         self._expect_proof(self.published)
         self.board.publish(plan, serial)
         self.act(plan)
@@ -113,16 +117,16 @@ class Controller:
     async def _mend(self, refused: Refused) -> None:
         """Put whoever is at fault into quarantine; when nobody can be singled out, everything new is.
 
-        What was published before the last quarantine is mended already: every proxy refuses it, and later versions
-        must not be blamed for it.
+        The question is put to the world that was refused, for a later one may have mended it or brought innocents. Many
+        proxies refuse the same one: it is asked about once.
         """
-        if self.published is None or refused.serial <= self._mended:
+        world = self._recent.get(refused.serial)
+        if world is None or refused.serial <= self._mended:
             return
-        self._mended = self.published.serial
-        world, plan = self.published.world, self.published.plan
+        self._mended = refused.serial
         names = [(refused.type_url, name) for name in refused.names]
         proven = {key: entry.proven for key, entry in self.store.entries.items() if entry.proven}
-        among = suspects(plan, world, names, proven)
+        among = suspects(translate(world), world, names, proven)
         found = await culprits(world, among, self.refuses) if len(among) > 1 else {}
         words = found or {served.key: refused.message for served in among}
         if not words:

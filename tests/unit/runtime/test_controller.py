@@ -108,6 +108,18 @@ async def test_a_second_proxy_that_refuses_the_same_plan_gets_nobody_else_blamed
         assert serving(controller) == {"innocent", "later"}
 
 
+async def test_a_refusal_that_comes_after_the_object_was_mended_blames_nobody() -> None:
+    async with running(House(), "a") as controller:
+        late = refused(controller)
+        controller.store.apply(seen("a", "mended"))
+        controller.store.apply(seen("innocent"))
+        await eventually(lambda: len(house_routes(controller)) == 2)
+        controller.refused(late)
+        controller.store.apply(seen("later"))
+        await eventually(lambda: len(house_routes(controller)) == 3)
+        assert serving(controller) == {"a", "innocent", "later"}
+
+
 async def test_when_envoy_takes_each_alone_all_that_is_new_is_put_aside_with_the_proxys_words() -> None:
     async with running(House(), "a", "b") as controller:
         controller.refused(refused(controller))
