@@ -7,24 +7,27 @@ from typing import Any
 
 from ..api import conditions
 from ..api.conditions import ConditionType
-from ..api.meta import ObjectKey
+from ..api.meta import Condition, ObjectKey
 from ..runtime.board import Status
 from ..sources.documents import FileProblem
 from .tables import coloured
 from .tour import origin_name
 
 REMEMBERED_REQUESTS = 10_000
+_BEGINNING = ("Starting", "OriginNotReady")  # reasons that a moment's patience may do away with
 
 
 class Console:
     """Prints, and remembers the newest requests so that a tour can look up who answered its own.
 
-    While a tour is taken, `shows_requests` is off: its table shows them all.
+    While a tour is taken, `shows_requests` is off: its table shows them all. What is not ready only because all has just
+    begun is withheld until `started`.
     """
 
     def __init__(self) -> None:
         self._said: dict[ObjectKey, tuple[str, str, str]] = {}
         self._requests: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._withheld: dict[ObjectKey, str] | None = {}
         self.shows_requests = True
 
     def logged(self, request_id: str) -> Mapping[str, Any] | None:
@@ -50,7 +53,23 @@ class Console:
         said = (ready.status, ready.reason, ready.message)
         if ready.reason != "Pending" and self._said.get(key) != said:
             self._said[key] = said
-            self._print(_status_line(key, *said))
+            self._tell(key, ready)
+
+    def started(self) -> None:
+        """All had its time to become ready: tell what has not."""
+        withheld, self._withheld = self._withheld or {}, None
+        for line in withheld.values():
+            self._print(line)
+
+    def _tell(self, key: ObjectKey, ready: Condition) -> None:
+        line = _status_line(key, ready)
+        if self._withheld is None:
+            self._print(line)
+        elif ready.reason in _BEGINNING:
+            self._withheld[key] = line
+        else:
+            self._withheld.pop(key, None)
+            self._print(line)
 
     def problems(self, problems: Sequence[FileProblem]) -> None:
         for problem in problems:
@@ -60,10 +79,11 @@ class Console:
         print(line, file=sys.stdout, flush=True)
 
 
-def _status_line(key: ObjectKey, status: str, reason: str, message: str) -> str:
-    colour = {"True": "green", "False": "red"}.get(status, "yellow")
-    word = "Ready" if status == "True" else reason
-    return f"{coloured(str(key), colour)} {word}" + (f": {message}" if message and status != "True" else "")
+def _status_line(key: ObjectKey, ready: Condition) -> str:
+    colour = {"True": "green", "False": "red"}.get(ready.status, "yellow")
+    if ready.status == "True":
+        return f"{coloured(str(key), colour)} Ready"
+    return f"{coloured(str(key), colour)} {ready.reason}" + (f": {ready.message}" if ready.message else "")
 
 
 def _request_line(entry: Mapping[str, Any]) -> str:

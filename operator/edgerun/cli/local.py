@@ -30,6 +30,7 @@ async def run(options: argparse.Namespace) -> int:
     console = Console()
     async with running(settings, console) as runtime:
         await _until(stop, runtime.ready())
+        console.started()
         if stop.is_set():
             return 0
         print(coloured(f"edge on http://localhost:{settings.port}, serving {settings.directory}", "cyan"), flush=True)
