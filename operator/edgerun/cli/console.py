@@ -14,14 +14,14 @@ from .tables import coloured
 from .tour import origin_name
 
 REMEMBERED_REQUESTS = 10_000
-_BEGINNING = ("Starting", "OriginNotReady")  # reasons that a moment's patience may do away with
+_BEGINNING = ("Starting", "OriginNotReady", "NoProxies")  # reasons that a moment's patience may do away with
 
 
 class Console:
     """Prints, and remembers the newest requests so that a tour can look up who answered its own.
 
-    While a tour is taken, `shows_requests` is off: its table shows them all. What is not ready only because all has just
-    begun is withheld until `started`.
+    While a tour is taken, `shows_requests` is off: its table shows them all. What is not ready only because all has
+    just begun is withheld until `started`.
     """
 
     def __init__(self) -> None:
