@@ -57,6 +57,8 @@ def assert_none_failed(result: Result) -> None:
 @pytest.fixture
 async def two_origins(tmp_path: Path) -> AsyncIterator[Standalone]:
     async with standalone(tmp_path, service("a") + service("b") + route("a")) as here:
+        for name in ("a", "b"):
+            await here.until(name, kind="OriginService")
         await here.until("web")
         yield here
 

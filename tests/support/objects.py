@@ -46,7 +46,7 @@ def world(*objects: EdgeRoute | OriginService, **others: Any) -> World:
 def world_from(path: Path) -> World:
     """The world that a file describes: objects, and a document `World` with what is observed and refused."""
     documents = list(yaml.safe_load_all(path.read_text()))
-    facts = next((document for document in documents if document["kind"] == "World"), {})
+    facts: dict[str, Any] = next((document for document in documents if document["kind"] == "World"), {})
     objects = [_converted(document) for document in documents if document["kind"] != "World"]
     return world(
         *objects,
@@ -57,7 +57,9 @@ def world_from(path: Path) -> World:
 
 
 def _converted(document: Mapping[str, Any]) -> EdgeRoute | OriginService:
-    return msgspec.convert(document, EdgeRoute if document["kind"] == "EdgeRoute" else OriginService)
+    if document["kind"] == "EdgeRoute":
+        return msgspec.convert(document, EdgeRoute)
+    return msgspec.convert(document, OriginService)
 
 
 def _key(item: Mapping[str, Any]) -> ObjectKey:
