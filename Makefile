@@ -1,6 +1,6 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test lint fmt bench lock clean help
+.PHONY: setup demo test lint fmt bench reference lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -27,6 +27,9 @@ fmt: $(READY) ## Format and mend what can be mended by itself
 bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuild time, memory (under 4 minutes)
 	@tools/wrk.sh
 	@$(BIN)/python bench/run.py
+
+reference: $(READY) ## Write docs/reference anew from crds/
+	@$(BIN)/python tools/reference.py
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
 	@$(BIN)/pip install --quiet uv
