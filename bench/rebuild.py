@@ -21,6 +21,7 @@ import yaml
 from documents import document
 
 from edgerun.runtime.controller import Controller
+from edgerun.settings import GC_THRESHOLDS
 from edgerun.sources.files import Folder
 from edgerun.sources.store import Seen
 from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase, World
@@ -45,6 +46,7 @@ def in_own_process(number: int) -> dict[str, Any]:
 
 
 async def sizes(number: int) -> dict[str, Any]:
+    gc.set_threshold(*GC_THRESHOLDS)  # as `edgerun local` does
     with TemporaryDirectory(prefix="edgerun-bench-") as folder:
         write(Path(folder), number)
         controller = Controller(Edge(), lambda plan: None, lambda keys: None, nobody_refuses)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_PORT = 8080
+# A rebuild makes many objects and keeps most. Python's default, a look at the youngest every 700, doubles its time.
+GC_THRESHOLDS = (100_000, 20, 100)
 _SYSTEM_CA_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora

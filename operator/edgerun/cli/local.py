@@ -10,13 +10,10 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..runtime.local import LocalRuntime, running
-from ..settings import LocalSettings
+from ..settings import GC_THRESHOLDS, LocalSettings
 from .console import Console
 from .tables import coloured
 from .tour import Tour, read_tour, shown, take
-
-# A rebuild makes many objects and keeps most. Python's default, a look at the youngest every 700, doubles its time.
-GC_THRESHOLDS = (100_000, 20, 100)
 
 
 async def run(options: argparse.Namespace) -> int:
