@@ -38,6 +38,7 @@ class Board:
     lines: dict[ObjectKey, Line] = field(default_factory=dict)
     _verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     _serials: dict[ObjectKey, tuple[int, int]] = field(default_factory=dict)  # generation, first serial with it
+    _complete: dict[ObjectKey, int] = field(default_factory=dict)  # first serial since which it waits for nothing
 
     @property
     def all_ready(self) -> bool:
@@ -53,6 +54,8 @@ class Board:
             key: known[key] if key in known and known[key][0] == verdict.generation else (verdict.generation, serial)
             for key, verdict in plan.verdicts.items()
         }
+        complete = (key for key, verdict in plan.verdicts.items() if verdict.waits_for is None)
+        self._complete = {key: self._complete.get(key, serial) for key in complete}
 
     def refresh(self) -> tuple[ObjectKey, ...]:
         """Bring every status up to date; the keys of those that changed."""
@@ -66,8 +69,7 @@ class Board:
     def _refreshed(self, acked: Sequence[int]) -> Iterator[ObjectKey]:
         now = rfc3339(self.clock())
         for key, verdict in self._verdicts.items():
-            programmed = sum(serial >= self._serials[key][1] for serial in acked)
-            progress = Progress(self.edge, len(acked), programmed)
+            progress = self._progress(key, acked)
             line = self.lines.get(key)
             if line and line.verdict == verdict and line.progress == progress:
                 continue
@@ -75,6 +77,12 @@ class Board:
             self.lines[key] = Line(verdict, progress, status)
             if line is None or line.status != status:
                 yield key
+
+    def _progress(self, key: ObjectKey, acked: Sequence[int]) -> Progress:
+        programmed = sum(serial >= self._serials[key][1] for serial in acked)
+        complete = self._complete.get(key)
+        informed = 0 if complete is None else sum(serial >= complete for serial in acked)
+        return Progress(self.edge, len(acked), programmed, informed)
 
 
 def _status(verdict: Verdict, progress: Progress, before: Status | None, now: str) -> Status:

@@ -15,18 +15,23 @@ from .plan import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of `proxies` connected to the edge, `programmed` have acknowledged the version that holds this generation."""
+    """Of `proxies` connected to the edge, `programmed` have acknowledged the version that holds this generation.
+
+    `informed` have acknowledged a version in which all that it waits for was there: the endpoints of its origins, say.
+    """
 
     edge: str
     proxies: int
     programmed: int
+    informed: int
 
 
 def route_status(verdict: Verdict, progress: Progress, before: EdgeRouteStatus, *, now: str) -> EdgeRouteStatus:
     """The status of an EdgeRoute. `now` is RFC 3339 and becomes the transition time of what changed."""
     programmed = _programmed(verdict, progress)
     needed = [part for part in verdict.conditions if part.type != ConditionType.SHADOWED]
-    ready = conditions.folded([*needed, programmed, *([verdict.waits_for] if verdict.waits_for else [])])
+    waiting = verdict.waits_for or _uninformed(progress)
+    ready = conditions.folded([*needed, programmed, *([waiting] if waiting else [])])
     parts = conditions.settled(
         (*verdict.conditions, programmed, ready), before.conditions, generation=verdict.generation, now=now
     )
@@ -42,6 +47,14 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
         url=verdict.url,
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )
+
+
+def _uninformed(progress: Progress) -> Condition | None:
+    """An origin that is ready is of no use to a proxy that has not heard of it yet."""
+    if progress.informed == progress.proxies:
+        return None
+    of = f"{progress.informed} of {progress.proxies} proxies of edge {progress.edge}"
+    return conditions.false(ConditionType.READY, "Pending", f"{of} know where its origins are ready")
 
 
 def _programmed(verdict: Verdict, progress: Progress) -> Condition:

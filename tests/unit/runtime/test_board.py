@@ -10,7 +10,7 @@ from edgerun.api.meta import ObjectKey
 from edgerun.runtime.board import Board
 from edgerun.translate.plan import Plan
 from edgerun.translate.translator import translate
-from support.objects import edge_route, world
+from support.objects import edge_route, origin_service, ready, world
 
 WEB, API = ObjectKey("EdgeRoute", "shop", "web"), ObjectKey("EdgeRoute", "shop", "api")
 
@@ -85,6 +85,22 @@ def test_a_proxy_that_joins_must_acknowledge_too() -> None:
     here.refresh()
     assert programmed(here, WEB) == "False"
     assert here.lines[WEB].status.edges[0].proxies == 2
+
+
+def test_a_route_is_ready_once_the_plan_in_which_its_origin_was_ready_is_acknowledged() -> None:
+    proxies = Proxies([5])
+    here = board(proxies)
+    cart = origin_service("cart")
+    web = edge_route("web", rules=[{"origins": [{"service": {"name": "cart"}}]}])
+    here.publish(translate(world(web, cart)), 5)
+    here.refresh()
+    assert (programmed(here, WEB), here.all_ready) == ("True", False)
+    here.publish(translate(world(web, cart, observations={cart.key: ready()})), 6)
+    here.refresh()
+    assert not here.all_ready, "no proxy has heard of the endpoint yet"
+    proxies.acked = [6]
+    here.refresh()
+    assert here.all_ready
 
 
 def test_an_object_that_is_gone_is_said_once() -> None:

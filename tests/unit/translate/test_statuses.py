@@ -11,7 +11,7 @@ from edgerun.translate.world import OriginObservation, OriginPhase
 from support.objects import edge_route, origin_service, ready, world
 
 NEW = EdgeRouteStatus()
-ONE_OF_ONE = Progress("default", 1, 1)
+ONE_OF_ONE = Progress("default", 1, 1, 1)
 
 
 def verdict_of(*objects: object, **others: object) -> Verdict:
@@ -35,22 +35,22 @@ def test_a_route_is_ready_when_every_proxy_has_acknowledged_it() -> None:
 
 
 def test_one_proxy_of_three_that_lags_behind_keeps_it_from_ready_and_is_counted() -> None:
-    status = route_status(verdict_of(edge_route(rules=[{"respond": {}}])), Progress("default", 3, 2), NEW, now="t1")
+    status = route_status(verdict_of(edge_route(rules=[{"respond": {}}])), Progress("default", 3, 2, 2), NEW, now="t1")
     ready_part = conditions(status)["Ready"]
     assert (ready_part.status, ready_part.reason) == ("False", "Pending")
     assert ready_part.message == "2 of 3 proxies of edge default serve generation 1"
 
 
 def test_without_a_proxy_nothing_is_programmed() -> None:
-    status = route_status(verdict_of(edge_route(rules=[{"respond": {}}])), Progress("default", 0, 0), NEW, now="t1")
+    status = route_status(verdict_of(edge_route(rules=[{"respond": {}}])), Progress("default", 0, 0, 0), NEW, now="t1")
     assert conditions(status)["Programmed"].reason == "NoProxies"
 
 
 def test_the_transition_time_moves_with_the_status_and_not_with_the_message() -> None:
     verdict = verdict_of(edge_route(rules=[{"respond": {}}]))
-    first = route_status(verdict, Progress("default", 3, 1), NEW, now="t1")
-    second = route_status(verdict, Progress("default", 3, 2), first, now="t2")
-    third = route_status(verdict, Progress("default", 3, 3), second, now="t3")
+    first = route_status(verdict, Progress("default", 3, 1, 1), NEW, now="t1")
+    second = route_status(verdict, Progress("default", 3, 2, 2), first, now="t2")
+    third = route_status(verdict, Progress("default", 3, 3, 3), second, now="t3")
     assert conditions(second)["Programmed"].last_transition_time == "t1"
     assert conditions(second)["Programmed"].message != conditions(first)["Programmed"].message
     assert conditions(third)["Programmed"].last_transition_time == "t3"
@@ -75,6 +75,16 @@ def test_a_route_waits_for_its_origin_and_says_for_which() -> None:
     cart = origin_service("cart")
     serving = verdict_of(route, cart, observations={cart.key: ready()})
     assert conditions(route_status(serving, ONE_OF_ONE, starting, now="t2"))["Ready"].status == "True"
+
+
+def test_a_route_is_not_ready_before_every_proxy_knows_where_its_origin_is() -> None:
+    cart = origin_service("cart")
+    route = edge_route(rules=[{"origins": [{"service": {"name": "cart"}}]}])
+    verdict = verdict_of(route, cart, observations={cart.key: ready()})
+    status = route_status(verdict, Progress("default", 2, 2, 1), NEW, now="t1")
+    assert conditions(status)["Programmed"].status == "True"
+    assert (conditions(status)["Ready"].status, conditions(status)["Ready"].reason) == ("False", "Pending")
+    assert conditions(status)["Ready"].message == "1 of 2 proxies of edge default know where its origins are ready"
 
 
 def test_an_origin_repeats_the_last_words_of_its_process() -> None:
