@@ -33,7 +33,7 @@ reference: $(READY) ## Write docs/reference anew from crds/
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --extra cluster --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.txt
 	@tools/leaks.sh
 

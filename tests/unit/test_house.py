@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +15,8 @@ def normal(name: str) -> str:
 
 def test_every_dependency_is_pinned_with_a_hash() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    about, groups = project["project"], project["dependency-groups"]
+    wanted = [*about["dependencies"], *chain(*about["optional-dependencies"].values()), *groups["dev"]]
     names = {normal(re.split(r"[<>=~!; \[]", requirement)[0]) for requirement in wanted}
     text = (ROOT / "requirements.txt").read_text()
     pinned = {normal(found[1]): text[found.start() :].split("\n", 2)[1] for found in PINNED.finditer(text)}

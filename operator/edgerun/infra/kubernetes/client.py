@@ -1,0 +1,241 @@
+"""The few verbs in which the control plane speaks to an API server, on plain dicts; every call ends within its time.
+
+The only module that imports `kubernetes`, of which it takes the configuration (in a cluster, or a kubeconfig with all
+its ways to log in) and the HTTP client, not the models. Nothing is tried twice here but a call whose credentials the
+server no longer knows: they are read anew first, for the tokens of ServiceAccounts rotate.
+
+Trap: `apply` owns the fields that it sends and removes those it sent before and no longer does. Send all or nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from ... import __version__
+from ...access import Access
+from ...api.meta import ObjectKey
+from ...api.resources import RESOURCES
+from ...errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    SettingsError,
+    UnavailableError,
+)
+
+FIELD_MANAGER = "edgerun"
+TIMEOUT_S = 10.0  # of one call; a healthy API server answers in milliseconds
+PAGE = 500  # objects of one LIST request, the page of kubectl
+_JSON = "application/json"
+_APPLY = "application/apply-patch+yaml"  # JSON is YAML
+_BEARER = "bearer "
+_UNAUTHORIZED, _GONE, _TOO_MANY, _SERVER_ERROR = 401, 410, 429, 500
+_UNTYPED = "failed to create typed patch object"  # how an API server says 500 to an apply with an unknown field
+_STRICT = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}  # a misspelt field is a mistake of ours
+_ERRORS: Mapping[int, type[ApiError]] = {
+    400: InvalidError,
+    401: ForbiddenError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: InvalidError,
+}
+
+Object = Mapping[str, Any]
+
+
+class _Answer(NamedTuple):
+    status: int
+    retry_after: str
+    body: bytes
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path | None = None) -> AsyncIterator["Client"]:
+    """A client: by `kubeconfig`, else as the pod that this is, else by the user's own kubeconfig.
+
+    Raises SettingsError when none of them can be read. Nothing is asked of the server yet.
+    """
+    client = Client(await _configuration(kubeconfig), kubeconfig)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def access(kubeconfig: Path | None = None) -> Access:
+    """What anybody else needs to reach the same server as the same identity, read anew."""
+    found = await _configuration(kubeconfig)
+    token = found.api_key.get("BearerToken") or ""
+    return Access(
+        server=found.host,
+        verify=bool(found.verify_ssl),
+        ca_file=found.ssl_ca_cert or "",
+        certificate_file=found.cert_file or "",
+        key_file=found.key_file or "",
+        token=token[len(_BEARER) :] if token.lower().startswith(_BEARER) else token,
+        proxy=found.proxy or "",
+    )
+
+
+class Client:
+    """One connection pool to one API server. All verbs raise ApiError, as the tree in `errors` has it."""
+
+    def __init__(self, configuration: Configuration, kubeconfig: Path | None) -> None:
+        self._kubeconfig = kubeconfig
+        self._api = _api(configuration)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def apply(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+        """Server-side apply, also over the heads of other field managers; the object as it is stored now."""
+        return await self._apply(manifest, "", timeout_s)
+
+    async def apply_status(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+        """The same for `status`, and for nothing else that `manifest` holds."""
+        return await self._apply(manifest, "status", timeout_s)
+
+    async def get(self, key: ObjectKey, *, timeout_s: float = TIMEOUT_S) -> Object:
+        return await self._call("GET", _path(key), timeout_s=timeout_s)
+
+    async def create(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+        """Raises ConflictError when it is there already. Reviews are created too: the answer is the verdict."""
+        key = _key(manifest)
+        path = RESOURCES[key.kind].path(key.namespace)
+        return await self._call("POST", path, query=_STRICT, body=manifest, timeout_s=timeout_s)
+
+    async def replace(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+        """Raises ConflictError when the stored version is not that of `metadata.resourceVersion`."""
+        return await self._call("PUT", _path(_key(manifest)), query=_STRICT, body=manifest, timeout_s=timeout_s)
+
+    async def delete(self, key: ObjectKey, uid: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Deletes the object if it is the one of that `uid`, else raises ConflictError. Gone already is fine."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._call("DELETE", _path(key), body=body, timeout_s=timeout_s)
+        except NotFoundError:
+            return
+
+    async def list_(
+        self, kind: str, *, namespace: str = "", label_selector: str = "", timeout_s: float = TIMEOUT_S
+    ) -> tuple[Object, ...]:
+        """All objects of a kind as of one moment; `timeout_s` is that of each page."""
+        query = {"labelSelector": label_selector} if label_selector else {}
+        try:
+            return await self._pages(kind, namespace, {**query, "limit": str(PAGE)}, timeout_s)
+        except ApiError as error:
+            if error.status != _GONE:
+                raise
+        return await self._pages(kind, namespace, query, timeout_s)  # reading page by page took too long
+
+    async def _pages(self, kind: str, namespace: str, query: Mapping[str, str], timeout_s: float) -> tuple[Object, ...]:
+        resource = RESOURCES[kind]
+        typed = {"apiVersion": resource.api_version, "kind": kind}  # the items of a list do not say what they are
+        found: list[Object] = []
+        after: Mapping[str, str] = {}
+        while True:
+            page = await self._call("GET", resource.path(namespace), query={**query, **after}, timeout_s=timeout_s)
+            found += [typed | item for item in page["items"]]
+            token = page["metadata"].get("continue")
+            if not token:
+                return tuple(found)
+            after = {"continue": token}
+
+    async def _apply(self, manifest: Object, subresource: str, timeout_s: float) -> Object:
+        path = _path(_key(manifest), subresource)
+        query = _STRICT | {"force": "true"}
+        return await self._call("PATCH", path, query=query, body=manifest, media=_APPLY, timeout_s=timeout_s)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        media: str = _JSON,
+        timeout_s: float,
+    ) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._send(method, path, query or {}, body, media)
+                if answer.status == _UNAUTHORIZED:
+                    await self._log_in_again()
+                    answer = await self._send(method, path, query or {}, body, media)
+        except TimeoutError:
+            raise UnavailableError(f"{method} {path}: no answer within {timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
+        return _read(f"{method} {path}", answer)
+
+    async def _send(self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str) -> _Answer:
+        sent = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": _JSON, "Content-Type": media},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._api.call_api(*sent)
+        return _Answer(response.status, response.headers.get("Retry-After", ""), await response.read())
+
+    async def _log_in_again(self) -> None:
+        before, self._api = self._api, _api(await _configuration(self._kubeconfig))
+        await before.close()
+
+
+async def _configuration(kubeconfig: Path | None) -> Configuration:
+    found = Configuration()
+    try:
+        if kubeconfig:
+            await load_kube_config(str(kubeconfig), client_configuration=found, persist_config=False)
+            return found
+        try:
+            load_incluster_config(found)
+        except ConfigException:
+            await load_kube_config(client_configuration=found, persist_config=False)
+    except (ConfigException, OSError) as error:
+        raise SettingsError(f"no way to an API server: {error}; give a kubeconfig, or run in a pod") from error
+    return found
+
+
+def _api(configuration: Configuration) -> ApiClient:
+    api = ApiClient(configuration)
+    api.user_agent = f"edgerun/{__version__}"
+    return api
+
+
+def _key(manifest: Object) -> ObjectKey:
+    metadata = manifest.get("metadata", {})  # reviews have none
+    return ObjectKey(manifest["kind"], metadata.get("namespace", ""), metadata.get("name", ""))
+
+
+def _path(key: ObjectKey, subresource: str = "") -> str:
+    return RESOURCES[key.kind].path(key.namespace, key.name, subresource=subresource)
+
+
+def _read(asked: str, answer: _Answer) -> dict[str, Any]:
+    if answer.status < 400:
+        return msgspec.json.decode(answer.body, type=dict[str, Any])
+    try:
+        message = msgspec.json.decode(answer.body)["message"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        message = answer.body.decode(errors="replace").strip()  # a proxy on the way, or a server that is starting
+    text = f"{asked}: {message or answer.status}"
+    if _UNTYPED in text:
+        raise InvalidError(text, status=answer.status)
+    if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
+        wish = answer.retry_after
+        raise UnavailableError(text, status=answer.status, retry_after_s=float(wish) if wish.isdecimal() else 0.0)
+    raise _ERRORS.get(answer.status, ApiError)(text, status=answer.status)

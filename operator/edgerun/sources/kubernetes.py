@@ -1,0 +1,156 @@
+"""Kopf as a sensor: every event of some kinds, told as it comes, and nothing ever written.
+
+The only module that imports kopf. It runs in a thread and an event loop of its own, for it cancels every task of its
+loop when it ends, and a watch that gets any error but 410 ends it; then it is started anew.
+
+Trap: after an interruption Kopf tells what exists, never what has vanished meanwhile. That is for the sweep.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import kopf
+
+from ..access import Login
+from ..api import GROUP
+from ..api.resources import Resource
+
+BACKOFF_S = 1.0  # doubled at each end that comes soon
+BACKOFF_LIMIT_S = 30.0
+SOON_S = 60.0
+STOP_S = 10.0  # Kopf waits 2 s for its workers, twice
+RECONNECT_S = 1.0
+REQUEST_S = 30.0
+CONNECT_S = 10.0
+logger = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A kind, and which of its objects the server is to tell of."""
+
+    resource: Resource
+    label_selector: str = ""
+
+
+class Listener(Protocol):
+    """Who is told, in Kopf's thread. Neither may wait or raise."""
+
+    def watching(self) -> None:
+        """The watches begin, at first or again."""
+
+    def event(self, type_: str | None, raw: Object) -> None:
+        """As the API server says: ADDED, MODIFIED, DELETED; None for an object that was there before the watch."""
+
+
+class Sensor:
+    """No `namespaces` means the whole cluster."""
+
+    def __init__(
+        self, watched: Sequence[Watched], listener: Listener, login: Login, *, namespaces: Sequence[str] = ()
+    ) -> None:
+        self._watched, self._listener, self._login = watched, listener, login
+        self._namespaces = namespaces
+        self._thread = threading.Thread(target=self._live, name="kopf", daemon=True)
+        self._stopped = threading.Event()
+        self._end_run: Callable[[], object] = lambda: None
+        self.runs = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Nothing is told any more when this returns, unless Kopf hangs."""
+        self._stopped.set()
+        self._end_run()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, STOP_S)
+
+    def restart(self) -> None:
+        """End the watches; they begin anew by themselves."""
+        self._end_run()
+
+    def _live(self) -> None:
+        soon = 0
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                asyncio.run(self._run())
+            except (Exception, asyncio.CancelledError):
+                logger.exception("the watches ended and begin anew")
+            soon = soon + 1 if time.monotonic() - began < SOON_S else 0
+            self._stopped.wait(min(BACKOFF_LIMIT_S, BACKOFF_S * 2 ** min(soon - 1, 10)) if soon else 0)
+
+    async def _run(self) -> None:
+        end, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._end_run = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(end.set)
+        if self._stopped.is_set():
+            return
+        self.runs += 1
+        self._listener.watching()
+        await kopf.operator(
+            registry=self._registry(),
+            settings=_settings(self._watched),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=end,
+        )
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry, id="login")(self._connection)
+        for watched in self._watched:
+            resource = watched.resource
+            subscribe = kopf.on.event(
+                group=resource.group,
+                version=resource.version,
+                plural=resource.plural,
+                id=f"seen-{resource.plural}",
+                registry=registry,
+            )
+            subscribe(self._handler(resource))
+        return registry
+
+    def _handler(self, resource: Resource) -> Any:
+        typed = {"apiVersion": resource.api_version, "kind": resource.kind}
+
+        async def seen(type: str | None, event: Mapping[str, Any], **_: Any) -> None:
+            self._listener.event(type, {**event["object"], **typed})
+
+        return seen
+
+    async def _connection(self, **_: Any) -> kopf.ConnectionInfo:
+        access = await self._login()
+        return kopf.ConnectionInfo(
+            server=access.server,
+            insecure=not access.verify,
+            ca_path=access.ca_file or None,
+            certificate_path=access.certificate_file or None,
+            private_key_path=access.key_file or None,
+            token=access.token or None,
+            proxy_url=access.proxy or None,
+        )
+
+
+def _settings(watched: Sequence[Watched]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # it would have to read all CRDs and namespaces; ours are there before it starts
+    settings.process.ultimate_exiting_timeout = None  # after it Kopf would kill the whole process
+    settings.persistence.finalizer = f"{GROUP}/finalizer"  # never set; should it be, then it tells whose it is
+    settings.watching.reconnect_backoff = RECONNECT_S
+    settings.networking.request_timeout = REQUEST_S
+    settings.networking.connect_timeout = CONNECT_S
+    for one in watched:
+        if one.label_selector:
+            resource = one.resource
+            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = one.label_selector
+    return settings
