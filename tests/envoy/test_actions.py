@@ -1,7 +1,7 @@
 """What rules do with a request, asked of a real Envoy and a real origin."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -41,6 +41,8 @@ spec:
   - {{matches: [{{path: {{value: /share}}}}], origins: [{here}, {{service: {{name: gone}}}}]}}
   - {{matches: [{{path: {{value: /down}}}}], origins: [{{url: "http://127.0.0.1:1"}}]}}
   - {{matches: [{{path: {{value: /nowhere}}}}], origins: [{{url: "http://nowhere.invalid"}}]}}
+  - {{matches: [{{path: {{value: /two}}}}], origins: [{here}, {here}]}}
+  - {{matches: [{{path: {{value: /two-hosts}}}}], origins: [{here}, {here}], rewrite: {{hostname: cart.internal}}}}
 ---
 apiVersion: edgerun.dev/v1alpha1
 kind: EdgeRoute
@@ -143,6 +145,23 @@ async def test_the_host_can_be_rewritten(edge: Standalone) -> None:
     assert (found["host"], found["x-forwarded-host"]) == (["cart.internal"], ["shop.test"])
 
 
+@pytest.mark.parametrize(("path", "host"), [("/two", None), ("/two-hosts", "cart.internal")])
+async def test_a_split_knows_the_host_that_was_asked_for(
+    edge: Standalone, echo: Origin, path: str, host: str | None
+) -> None:
+    answer = await edge.get(path, host="shop.test", headers=[("x-forwarded-host", "spoofed.test")])
+    found = headers(answer)
+    assert found["host"] == [host or f"127.0.0.1:{echo.port}"]
+    assert found["x-forwarded-host"] == ["shop.test"]
+    assert (await logged(edge, answer))["authority"] == "shop.test"
+
+
+async def test_what_only_the_edge_may_say_is_taken_from_the_client(edge: Standalone) -> None:
+    found = headers(await edge.get("/x", headers=[("X-Edgerun-User", "root"), ("x-edgerunner", "fine")]))
+    assert "x-edgerun-user" not in found
+    assert found["x-edgerunner"] == ["fine"]
+
+
 async def test_header_changes_are_literal_and_in_order(edge: Standalone) -> None:
     sent = [("x-set", "client"), ("x-add", "client"), ("x-remove", "client"), ("authorization", "secret")]
     answer = await edge.get("/headers", headers=sent)
@@ -188,13 +207,18 @@ async def test_an_origin_that_cannot_be_reached_is_answered_503(edge: Standalone
 
 
 async def test_the_access_log_tells_who_answered(edge: Standalone, echo: Origin) -> None:
-    answer = await edge.get("/foo/bar?token=secret", host="shop.test")
+    entry = await logged(edge, await edge.get("/foo/bar?token=secret", host="shop.test"))
+    assert entry["rule"] == "default/web/3"
+    assert entry["cluster"] == f"url/http://127.0.0.1:{echo.port}"
+    assert entry["authority"] == "shop.test"
+    assert entry["path"] == "/foo/bar"
+    assert "secret" not in str(entry)
+
+
+async def logged(edge: Standalone, answer: Answer) -> Mapping[str, Any]:
+    """The access log entry of a request."""
     request_id = answer.header("x-request-id")
     found = await eventually(
         lambda: [one for one in edge.audience.requests if one["request_id"] == request_id], what="an access log entry"
     )
-    assert found[0]["rule"] == "default/web/3"
-    assert found[0]["cluster"] == f"url/http://127.0.0.1:{echo.port}"
-    assert found[0]["authority"] == "shop.test"
-    assert found[0]["path"] == "/foo/bar"
-    assert "secret" not in str(found[0])
+    return found[0]

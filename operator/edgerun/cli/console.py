@@ -89,9 +89,9 @@ def _status_line(key: ObjectKey, ready: Condition) -> str:
 def _request_line(entry: Mapping[str, Any]) -> str:
     """`GET shop.localhost/cart -> shop/web/cart -> shop/cart 200 3 ms`, and why when it was not the origin's answer."""
     status = int(entry.get("status") or 0)
-    to = [part for part in (entry.get("rule"), origin_name(entry.get("cluster") or "")) if part]
-    where = " -> ".join([f"{entry.get('method')} {entry.get('authority')}{entry.get('path')}", *to])
+    asked = f"{entry.get('method') or '?'} {entry.get('authority') or '?'}{entry.get('path') or ''}"
+    where = " -> ".join(filter(None, (asked, entry.get("rule"), origin_name(entry.get("cluster") or ""))))
     details = entry.get("details") or ""
-    why = f" ({details})" if status >= 400 and details != "via_upstream" else ""
+    why = f" ({details})" if not 0 < status < 400 and details != "via_upstream" else ""
     colour = "green" if status < 400 else "yellow" if status < 500 else "red"
     return f"{coloured(where, 'grey')} {coloured(str(status), colour)} {entry.get('duration_ms')} ms{why}"

@@ -15,6 +15,8 @@ from .console import Console
 from .tables import coloured
 from .tour import Tour, read_tour, shown, take
 
+IMPATIENT_S = 3.0  # until what is not ready yet is told, though it may still become it
+
 
 async def run(options: argparse.Namespace) -> int:
     """Exit code 0, or 1 when a request of the tour went wrong."""
@@ -26,11 +28,13 @@ async def run(options: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     console = Console()
     async with running(settings, console) as runtime:
+        impatience = asyncio.get_running_loop().call_later(IMPATIENT_S, console.started)
         await _until(stop, runtime.ready())
+        impatience.cancel()
         console.started()
         if stop.is_set():
             return 0
-        print(coloured(f"edge on http://localhost:{settings.port}, serving {settings.directory}", "cyan"), flush=True)
+        print(coloured(f"edge on {_edge_url(settings)}, serving {settings.directory}", "cyan"), flush=True)
         failed = await _tour(tour, settings, console) if tour else False
         if tour and not sys.stdin.isatty():
             return int(failed)
@@ -76,12 +80,17 @@ def _say_what_next(settings: LocalSettings, runtime: LocalRuntime) -> None:
     print(
         f"""
 Now try: edit a file below {settings.directory}, and ask again
-         curl -i http://localhost:{settings.port}/{header}
+         curl -i {_edge_url(settings)}/{header}
          edgerun status {settings.directory}
          edgerun render {settings.directory}
 Ctrl-C stops everything.""",
         flush=True,
     )
+
+
+def _edge_url(settings: LocalSettings) -> str:
+    anywhere = settings.address in ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - nothing is bound here
+    return f"http://{'localhost' if anywhere else settings.address}:{settings.port}"
 
 
 def _some_host(runtime: LocalRuntime) -> str:

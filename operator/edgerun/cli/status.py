@@ -11,7 +11,7 @@ import yaml
 
 from ..errors import NotRunningError
 from ..infra.local import control, instance
-from ..runtime.report import Report, ready
+from ..runtime.report import WHERE, Report, ready
 from .tables import age, coloured, table
 
 ANSWER_WITHIN_S = 5.0
@@ -72,8 +72,9 @@ def _complaints(found: Report) -> list[str]:
     for document in found.objects:
         condition = ready(document)
         if condition and condition.status != "True" and condition.message:
-            name = f"{document['kind']} {document['metadata']['namespace']}/{document['metadata']['name']}"
-            lines.append(f"{name}: {condition.message}")
+            metadata = document["metadata"]
+            name = f"{document['kind']} {metadata['namespace']}/{metadata['name']}"
+            lines.append(f"{name} ({metadata['annotations'][WHERE]}): {condition.message}")
     complaints = [*lines, *found.problems]
     return ["", *(coloured(f"! {line}", "red") for line in complaints)] if complaints else []
 

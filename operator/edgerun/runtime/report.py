@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
-from ..api import API_VERSION
+from ..api import API_VERSION, GROUP
 from ..api.meta import Condition, ObjectKey
 from ..sources.documents import FileProblem
 from ..sources.store import Entry
 from .board import Status
 from .controller import Controller
+
+WHERE = f"{GROUP}/where"  # the annotation that tells the file and line
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -39,6 +41,7 @@ def _document(key: ObjectKey, entry: Entry, status: Status) -> dict[str, Any]:
         "namespace": key.namespace,
         "generation": entry.generation,
         "creationTimestamp": entry.created,
+        "annotations": {WHERE: entry.where},
     }
     return {
         "apiVersion": API_VERSION,

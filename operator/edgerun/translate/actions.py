@@ -16,6 +16,8 @@ from .origins import Target
 
 MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute says why in the condition ResolvedRefs.\n"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_FORWARDED_HOST = "x-forwarded-host"
+_ORIGINAL_HOST = "x-envoy-original-host"  # what the access log calls the authority
 
 
 def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
@@ -77,31 +79,37 @@ _REDIRECT_CODES = {
 
 def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
     timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
-    action = _destination(rule, [target for target in targets if target.origin.weight])
-    action["append_x_forwarded_host"] = True  # takes effect only where the host is rewritten
-    action["timeout"] = _duration(timeout)  # 0 means none: a stream lives as long as it is not idle
+    hostname = rule.rewrite.hostname if rule.rewrite else None
+    shares = [_share(target, hostname or target.authority) for target in targets if target.origin.weight]
+    action = {
+        "weighted_clusters": {"clusters": shares},
+        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+        "timeout": _duration(timeout),  # 0 means none: a stream lives as long as it is not idle
+    }
     if rule.rewrite and rule.rewrite.path:
         action |= _path_rewrite(rule.rewrite.path, match)
     return action
 
 
-def _destination(rule: Rule, targets: Sequence[Target]) -> dict[str, Any]:
-    hostname = rule.rewrite.hostname if rule.rewrite else None
-    if len(targets) == 1:
-        return {"cluster": targets[0].cluster} | _host(hostname or targets[0].authority)
-    clusters = [
-        {"name": target.cluster or MISSING_CLUSTER, "weight": {"value": target.origin.weight}}
-        | _host(hostname or target.authority)
-        for target in targets
-    ]
+def _share(target: Target, hostname: str | None) -> dict[str, Any]:
     return {
-        "weighted_clusters": {"clusters": clusters},
-        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
-    }
+        "name": target.cluster or MISSING_CLUSTER,
+        "weight": {"value": target.origin.weight},
+    } | _host(hostname)
 
 
 def _host(hostname: str | None) -> dict[str, Any]:
-    return {"host_rewrite_literal": hostname} if hostname else {}
+    """The host that an origin is called by, and for whoever reads on the one that the client asked for.
+
+    A client's own word about it is never passed on.
+    """
+    if not hostname:
+        return {"request_headers_to_remove": [_FORWARDED_HOST]}
+    asked = [
+        {"header": {"key": name, "value": "%REQ(:AUTHORITY)%"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for name in (_FORWARDED_HOST, _ORIGINAL_HOST)
+    ]
+    return {"host_rewrite_literal": hostname, "request_headers_to_add": asked}
 
 
 def _path_rewrite(rewrite: PathRewrite, match: RouteMatch) -> dict[str, Any]:

@@ -90,7 +90,6 @@ def _discovery(host: str) -> dict[str, Any]:
     return {
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
-        "respect_dns_ttl": True,
         "typed_dns_resolver_config": {"name": "envoy.network.dns_resolver.cares", "typed_config": packed(resolver)},
     }
 

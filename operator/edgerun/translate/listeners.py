@@ -16,6 +16,7 @@ from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from .clusters import ADS, BUFFER_BYTES, packed
 from .names import LISTENER_NAME, ROUTES_NAME
@@ -72,6 +73,7 @@ def _http_manager() -> Any:
     return http_connection_manager_pb2.HttpConnectionManager(
         stat_prefix="edge",
         rds={"route_config_name": ROUTES_NAME, "config_source": ADS | {"initial_fetch_timeout": {"seconds": 0}}},
+        early_header_mutation_extensions=[_own_headers_removed()],
         http_filters=_http_filters(),
         access_log=[_access_log()],
         upgrade_configs=[{"upgrade_type": "websocket"}],
@@ -105,6 +107,15 @@ def _hardening() -> dict[str, Any]:
         "stream_idle_timeout": {"seconds": STREAM_IDLE_TIMEOUT_S},
         "delayed_close_timeout": {"seconds": 1},
     }
+
+
+def _own_headers_removed() -> dict[str, Any]:
+    """What only the edge may say of a request is taken from the client before anything looks at it."""
+    mutation = header_mutation_pb2.HeaderMutation(
+        mutations=[{"remove_on_match": {"key_matcher": {"prefix": "x-edgerun-", "ignore_case": True}}}]
+    )
+    name = "envoy.http.early_header_mutation.header_mutation"
+    return {"name": name, "typed_config": packed(mutation)}
 
 
 def _http_filters() -> list[dict[str, Any]]:

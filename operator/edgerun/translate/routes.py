@@ -138,7 +138,6 @@ def _head() -> bytes:
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes={"value": MAX_BODY_BYTES},
         response_headers_to_remove=OWN_RESPONSE_HEADERS,
-        request_headers_to_remove=["x-forwarded-host"],  # the client's word; a rewritten host puts the true one there
     )
     return bytes(head.SerializeToString(deterministic=True))
 

@@ -64,7 +64,8 @@ def _missing(targets: Sequence[Sequence[Target]], directory: Directory) -> Itera
         for number, target in enumerate(rule):
             if target.cluster is None and target.service:
                 field = f"spec.rules[{index}].origins[{number}].service.name"
-                yield f"{field}: {_not_found(target.service, directory)}; requests for it are answered with 500"
+                answer = "are answered with 500" if target.origin.weight else "there are none, for its weight is 0"
+                yield f"{field}: {_not_found(target.service, directory)}; requests for it {answer}"
 
 
 def _not_found(key: ObjectKey, directory: Directory) -> str:

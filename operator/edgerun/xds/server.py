@@ -33,7 +33,7 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),  # a proxy whose machine is gone says no goodbye
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 15_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 15_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_connection_age_ms", 11 * 3_600_000),  # gRPC adds a jitter of a tenth: proxies spread anew over replicas
     ("grpc.max_connection_age_grace_ms", 30_000),

@@ -21,12 +21,13 @@ NAMES = st.sampled_from(["a", "b", "c", "d"])
 HOSTS = st.sampled_from(["x.com", "a.x.com", "b.a.x.com", "*.x.com", "*.a.x.com"])
 PATHS = st.sampled_from(["/", "/a", "/a/", "/a/b", "/b"])
 NAMED = st.fixed_dictionaries({"name": st.sampled_from(["h", "H", "i"]), "value": st.sampled_from(["1", "2"])})
+NAMES_ONCE = st.lists(NAMED, max_size=2, unique_by=lambda match: match["name"].lower())
 MATCHES = st.fixed_dictionaries(
     {"path": st.fixed_dictionaries({"type": st.sampled_from(["Exact", "PathPrefix"]), "value": PATHS})},
     optional={
         "method": st.sampled_from(["GET", "POST"]),
-        "headers": st.lists(NAMED, max_size=2),
-        "queryParams": st.lists(NAMED, max_size=2),
+        "headers": NAMES_ONCE,
+        "queryParams": NAMES_ONCE,
     },
 )
 ORIGINS = st.one_of(
