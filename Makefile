@@ -1,6 +1,6 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test lint fmt bench reference lock clean help
+.PHONY: setup demo test cluster cluster-down e2e lint fmt bench reference lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,6 +16,15 @@ demo: $(READY) ## Start the edge on examples/ and take the tour of demo/tour.yam
 
 test: $(READY) ## Run all tests; make test ARGS="-k words" runs some
 	@$(BIN)/python tools/test.py $(ARGS)
+
+cluster: $(READY) ## Start a Kubernetes of one node (the first time it builds for 15 minutes); KUBECONFIG and kind come first
+	@tools/cluster/up
+
+cluster-down: $(READY) ## Stop it and remove all of it
+	@tools/cluster/down
+
+e2e: cluster ## Run the tests that need a cluster
+	@$(BIN)/pytest -m cluster $(ARGS)
 
 lint: $(READY) ## Check style, types, imports, spelling and what must not be committed
 	@tools/lint.sh
@@ -42,4 +51,4 @@ clean: ## Remove .venv, caches and results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
