@@ -206,7 +206,8 @@ async def _configuration(kubeconfig: Path | None) -> Configuration:
         except ConfigException:
             await load_kube_config(client_configuration=found, persist_config=False)
     except (ConfigException, OSError) as error:
-        raise SettingsError(f"no way to an API server: {error}; give a kubeconfig, or run in a pod") from error
+        tried = kubeconfig or "the pod's ServiceAccount and the user's kubeconfig"
+        raise SettingsError(f"{tried} shows no way to an API server: {error}") from error
     return found
 
 

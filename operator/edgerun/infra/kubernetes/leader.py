@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from ...api.meta import ObjectKey
 from ...errors import ApiError, ConflictError, NotFoundError
 
 SPREAD = 1.2  # candidates wait up to so much longer, so that they do not all ask at once
+TICK_S = 0.01  # no pause is shorter: near the end of its time a holder must not spin
 logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
@@ -71,6 +72,10 @@ class _Record:
     @property
     def holder(self) -> str:
         return str(self.spec.get("holderIdentity") or "")
+
+    @property
+    def vanished(self) -> bool:
+        return "resourceVersion" not in self.lease["metadata"]
 
     def expired(self, now: float, lease_s: float) -> bool:
         return now >= self.seen_at + float(self.spec.get("leaseDurationSeconds") or lease_s)
@@ -162,17 +167,20 @@ class Leader:
 
     def _may_take(self) -> bool:
         record = self._record
-        if record is None or record.holder in ("", self._identity):
+        if record is None:
             return True
-        return record.expired(self._clock(), self._timing.lease_s)
+        if record.vanished:  # somebody may have taken it meanwhile, and renewed it just before
+            return self.valid() or self._clock() >= record.seen_at + self._timing.lease_s
+        return record.holder in ("", self._identity) or record.expired(self._clock(), self._timing.lease_s)
 
     async def _look(self) -> None:
-        """What the Lease says now. One that vanished still counts: its holder may not know yet."""
+        """What the Lease says now. One that vanished is remembered, for its holder may not know."""
         try:
             lease = await self._leases.get(self._key, timeout_s=self._timing.call_s)
         except NotFoundError:
-            if self._record:
-                self._record = replace(self._record, lease=_without_version(self._record.lease))
+            before = self._record
+            if before and not before.vanished:
+                self._record = _Record(_without_version(before.lease), self._clock())
             return
         self._see(lease)
 
@@ -184,7 +192,8 @@ class Leader:
     async def _take(self) -> float:
         began = self._clock()
         lease = self._wanted(self._record)
-        ask = self._leases.replace if "resourceVersion" in lease["metadata"] else self._leases.create
+        new = self._record is None or self._record.vanished
+        ask = self._leases.create if new else self._leases.replace
         self._see(await ask(lease, timeout_s=self._timing.call_s))
         return began
 
@@ -224,7 +233,7 @@ class Leader:
     def _pause_s(self) -> float:
         if self._valid_until is None:
             return self._timing.retry_s * (1 + SPREAD * self._jitter())
-        return max(0.0, min(self._timing.retry_s, self._valid_until - self._clock()))
+        return max(TICK_S, min(self._timing.retry_s, self._valid_until - self._clock()))
 
     def _call_s(self) -> float:
         """A holder must notice the end of its time even while it waits for an answer."""

@@ -1,0 +1,97 @@
+"""A real etcd and kube-apiserver for a test session, with the project's CRDs, and objects to put there.
+
+Started by tools/cluster in a folder of its own on loopback addresses of its own, so several can run side by side.
+Trap: there are no controllers behind it. Nothing is garbage collected, and a namespace is never quite deleted.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.cluster import places
+
+from edgerun.api import API_VERSION
+from edgerun.api.meta import ObjectKey
+from edgerun.api.schema import definitions
+from edgerun.infra.kubernetes.client import connected
+from support.poll import eventually
+
+TOOLS = Path(__file__).parents[2] / "tools" / "cluster"
+LABEL = "made-by"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    folder: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It neither answers nor refuses, as when its machine is out of memory."""
+        process = int((self.folder / "pids" / "kube-apiserver").read_text().split()[0])
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+
+def missing() -> str:
+    """Why there can be no API server on this machine; "" when there can."""
+    for name in ("kube-apiserver", "kubectl"):
+        if not places.program(name).exists():
+            return f"{name} is not built; build it with: tools/cluster/build"
+    return "" if shutil.which("etcd") else "etcd is not installed; on Debian: apt-get install etcd-server"
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[ApiServer]:
+    """Stopped, and its folder removed, however the block is left."""
+    try:
+        _tool("up", folder)
+        yield ApiServer(folder)
+    finally:
+        _tool("down", folder)
+
+
+async def install_crds(server: ApiServer) -> None:
+    async with connected(server.kubeconfig) as client:
+        for definition in definitions():
+            await client.apply(definition)
+        for definition in definitions():
+            key = ObjectKey("CustomResourceDefinition", "", definition["metadata"]["name"])
+
+            async def established(key: ObjectKey = key) -> bool:
+                status = (await client.get(key)).get("status", {})
+                return any(one["type"] == "Established" and one["status"] == "True" for one in status["conditions"])
+
+            await eventually(established, within_s=20)
+
+
+def edge_route(namespace: str, name: str, *, host: str = "a.example", **metadata: Any) -> dict[str, Any]:
+    """An EdgeRoute that answers by itself."""
+    rules = [{"name": "all", "respond": {"status": 200, "body": name}}]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "EdgeRoute",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": {"hostnames": [host], "rules": rules},
+    }
+
+
+def key_of(raw: Mapping[str, Any]) -> ObjectKey:
+    return ObjectKey(raw["kind"], raw["metadata"]["namespace"], raw["metadata"]["name"])
+
+
+def _tool(name: str, folder: Path) -> None:
+    done = subprocess.run([TOOLS / name, "--apiserver-only", folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

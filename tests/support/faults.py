@@ -1,0 +1,123 @@
+"""A proxy before a real API server that fails when it is told to, and remembers what was asked.
+
+It speaks plain HTTP and adds the administrator's certificate itself, so that it can read and write in a watch.
+Trap: what is injected goes into watches that are open at that moment, and no later ones.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from edgerun.access import Access
+from edgerun.infra.kubernetes import client
+
+_PASSED = ("Content-Type", "Accept")
+
+
+class FaultyApi:
+    def __init__(self, session: aiohttp.ClientSession, target: str) -> None:
+        self._session, self._target = session, target
+        self._watches: set[web.StreamResponse] = set()
+        self._deaf: set[web.StreamResponse] = set()
+        self.address = ""
+        self.methods: list[str] = []
+        self.down = False
+        self.expired = 0
+        """How many of the next watches are told at once that their version is too old."""
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, kubeconfig: Path) -> AsyncIterator["FaultyApi"]:
+        access = await client.access(kubeconfig)
+        context = ssl.create_default_context(cafile=access.ca_file)
+        context.load_cert_chain(access.certificate_file, access.key_file)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context, limit=0), auto_decompress=False
+        ) as session:
+            api = cls(session, access.server)
+            runner = web.AppRunner(api._application(), shutdown_timeout=0.1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            api.address = "http://{}:{}".format(*runner.addresses[0])
+            try:
+                yield api
+            finally:
+                api.down = True
+                api.cut()
+                await runner.cleanup()
+
+    async def login(self) -> Access:
+        return Access(server=self.address)
+
+    @property
+    def watches(self) -> int:
+        return len(self._watches)
+
+    def cut(self) -> None:
+        """Break off all watches."""
+        for watch in self._watches:
+            transport = watch._req.transport if watch._req else None
+            if transport:
+                transport.abort()
+
+    def deafen(self) -> None:
+        """The watches that are open now stay open and tell nothing any more."""
+        self._deaf |= self._watches
+
+    async def inject(self, event: Any) -> None:
+        for watch in tuple(self._watches):
+            await watch.write(msgspec.json.encode(event) + b"\n")
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=16 << 20)
+        application.router.add_route("*", "/{path:.*}", self._pass_on)
+        return application
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        if self.down:
+            assert request.transport
+            request.transport.abort()
+            raise web.HTTPServiceUnavailable
+        self.methods.append(request.method)
+        watching = request.query.get("watch") == "true"
+        if watching and self.expired:
+            self.expired -= 1
+            return web.json_response({"type": "ERROR", "object": error(410)})
+        headers = {name: value for name, value in request.headers.items() if name in _PASSED}
+        asked = self._session.request(
+            request.method,
+            self._target + request.raw_path,
+            headers=headers,
+            data=await request.read() or None,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        async with asked as answer:
+            if watching and answer.status == 200:
+                return await self._watch(request, answer)
+            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+    async def _watch(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        watch = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await watch.prepare(request)
+        self._watches.add(watch)
+        try:
+            async for chunk in answer.content.iter_any():
+                if watch not in self._deaf:
+                    await watch.write(chunk)
+        except (ConnectionError, aiohttp.ClientError):
+            return watch
+        finally:
+            self._watches.discard(watch)
+        return watch
+
+
+def error(code: int) -> dict[str, Any]:
+    """What a watch tells when it cannot go on."""
+    return {"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": f"made up, {code}"}
