@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import shutil
 import signal
 import sys
 from collections.abc import Coroutine
@@ -81,11 +82,16 @@ def _say_what_next(settings: LocalSettings, runtime: LocalRuntime) -> None:
         f"""
 Now try: edit a file below {settings.directory}, and ask again
          curl -i {_edge_url(settings)}/{header}
-         edgerun status {settings.directory}
-         edgerun render {settings.directory}
+         {_own_name()} status {settings.directory}
+         {_own_name()} render {settings.directory}
 Ctrl-C stops everything.""",
         flush=True,
     )
+
+
+def _own_name() -> str:
+    """How this command was called, unless plain `edgerun` would do."""
+    return "edgerun" if shutil.which("edgerun") else sys.argv[0]
 
 
 def _edge_url(settings: LocalSettings) -> str:
