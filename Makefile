@@ -23,8 +23,8 @@ cluster: $(READY) ## Start a Kubernetes of one node (the first time it builds fo
 cluster-down: $(READY) ## Stop it and remove all of it
 	@tools/cluster/down
 
-e2e: cluster ## Run the tests that need a cluster
-	@$(BIN)/pytest -m cluster $(ARGS)
+e2e: cluster ## Run the tests that need a real API server or a whole cluster
+	@$(BIN)/pytest -m "apiserver or cluster" $(ARGS)
 
 lint: $(READY) ## Check style, types, imports, spelling and what must not be committed
 	@tools/lint.sh

@@ -14,12 +14,15 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
+ASKED_FOR = ("apiserver", "cluster")  # they start a control plane, beside which nothing else keeps its deadlines
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Tests that need a whole cluster run only where they are asked for: pytest -m cluster.
-    if "cluster" not in config.getoption("-m"):
-        left_out = [item for item in items if item.get_closest_marker("cluster")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    # Tests that need Kubernetes run only where they are asked for, as `make e2e` does: pytest -m "apiserver or cluster".
+    markers = [marker for marker in ASKED_FOR if marker not in config.getoption("-m")]
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in markers)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture
