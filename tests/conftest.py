@@ -18,7 +18,7 @@ ASKED_FOR = ("apiserver", "cluster")  # they start a control plane, beside which
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Tests that need Kubernetes run only where they are asked for, as `make e2e` does: pytest -m "apiserver or cluster".
+    # They run only where they are asked for, as `make e2e` does: pytest -m "apiserver or cluster".
     markers = [marker for marker in ASKED_FOR if marker not in config.getoption("-m")]
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in markers)]
     config.hook.pytest_deselected(items=left_out)
