@@ -193,3 +193,46 @@ def test_down_says_so_when_no_cluster_runs(folder: Path) -> None:
     done = tool("down", folder)
     assert done.returncode == 0
     assert "no cluster runs" in done.stderr
+
+
+def test_kind_is_used_where_a_container_engine_runs(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("docker", "kind"):
+        script = f"#!/bin/sh\necho {name} $* >>{tmp_path}/asked\n[ $1 != get ] || cat {tmp_path}/clusters\n"
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    (tmp_path / "clusters").write_text("")
+    (tmp_path / "image.tar").touch()
+    ours = {"PATH": f"{programs}:{os.environ['PATH']}", "XDG_STATE_HOME": str(tmp_path)}
+
+    done = tool("up", **ours)
+    kubeconfig = tmp_path / "edgerun" / "cluster" / "kubeconfig"
+    assert (done.returncode, done.stdout) == (0, f"{kubeconfig}\n")
+    (tmp_path / "clusters").write_text("edgerun\n")
+    assert "runs already" in tool("up", **ours).stderr
+    assert tool("load", tmp_path / "image.tar", **ours).returncode == 0
+    assert tool("down", **ours).returncode == 0
+
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [line for line in asked if line.startswith("kind") and "get clusters" not in line] == [
+        f"kind create cluster --name=edgerun --kubeconfig={kubeconfig} --wait=120s",
+        f"kind export kubeconfig --name=edgerun --kubeconfig={kubeconfig}",
+        f"kind load image-archive {tmp_path}/image.tar --name=edgerun",
+        "kind delete cluster --name=edgerun",
+    ]
+    assert not kubeconfig.parent.exists()
+
+
+@needs_root
+def test_two_whole_clusters_run_side_by_side(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    try:
+        kubeconfigs = [up(folder) for folder in folders]
+        assert all(answers(kubeconfig) for kubeconfig in kubeconfigs)
+        assert tool("down", folders[0]).returncode == 0
+        assert not answers(kubeconfigs[0])
+        assert answers(kubeconfigs[1])
+    finally:
+        for folder in folders:
+            tool("down", folder)

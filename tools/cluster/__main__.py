@@ -6,6 +6,7 @@ Trap: kubectl and helm take every argument as theirs, so they are not parsed her
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ TOOLS = {"kubectl": build.KUBERNETES[1:2], "helm": build.ALL[-1:]}
 
 
 def main(arguments: list[str]) -> int:
+    # Being terminated is being interrupted: what was begun is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments and arguments[0] in TOOLS:
             run_tool(*arguments)

@@ -49,7 +49,8 @@ def build(programs: tuple[Program, ...] = ALL) -> None:
     missing = [program for program in programs if not places.program(program.name).exists()]
     if missing:
         go = needs.require_go()
-        say(f"building {len(missing)} programs into {places.release()}, once; about 20 minutes for all on two cores")
+        names = ", ".join(program.name for program in missing)
+        say(f"building {names}\n  into {places.release()}, once; all of them take about 13 minutes on two cores")
         for remaining, program in zip(reversed(range(len(missing))), missing, strict=True):
             with step(f"{program.name} built, {remaining} to go"):
                 _build(go, program)
@@ -77,11 +78,14 @@ def _run_and_tell(command: list[str], folder: Path, name: str) -> None:
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as building:
-        for output in _outputs(building):
-            if output is None:
-                say(f"{time.monotonic() - started:5.0f} s  {name}: building")
-            elif building.returncode:
-                raise ClusterError(f"{name} cannot be built\n{output.strip()}")
+        try:
+            for output in _outputs(building):
+                if output is None:
+                    say(f"{time.monotonic() - started:5.0f} s  {name}: building")
+                elif building.returncode:
+                    raise ClusterError(f"{name} cannot be built\n{output.strip()}")
+        finally:
+            building.terminate()
 
 
 def _outputs(building: subprocess.Popen[str]) -> Iterator[str | None]:

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tools.cluster import places, start
+from tools.cluster import needs, places, start
 from tools.cluster.network import Cable, any_device
 from tools.cluster.places import Folder
 from tools.cluster.progress import ClusterError, say, step
@@ -21,6 +21,8 @@ from tools.cluster.start import cgroup_of, kubectl_succeeds, register_of
 
 def up(folder: Folder, *, api_server_only: bool) -> None:
     """Makes sure that the cluster runs."""
+    if not api_server_only:
+        needs.require_root()
     with folder.locked():
         folder.claim()
         if runs(folder):
@@ -28,6 +30,7 @@ def up(folder: Folder, *, api_server_only: bool) -> None:
             return
         _clear(folder)
         folder.claim()
+        start.prepare(api_server_only=api_server_only)
         try:
             with step("all"):
                 start.api_server_alone(folder) if api_server_only else start.whole(folder)

@@ -30,10 +30,11 @@ def kind_at_hand() -> bool:
 
 
 def kind_up(folder: Folder) -> None:
+    folder.claim()
     if _kind_runs():
         say("the kind cluster runs already")
+        run("kind", "export", "kubeconfig", f"--name={NAME}", f"--kubeconfig={folder.kubeconfig}")
         return
-    folder.claim()
     with step("kind made a cluster"):
         run("kind", "create", "cluster", f"--name={NAME}", f"--kubeconfig={folder.kubeconfig}", "--wait=120s")
 

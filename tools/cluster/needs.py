@@ -6,6 +6,7 @@ cluster's are in namespaces of their own, or on addresses of their own.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -26,7 +27,9 @@ FOR_CLUSTER = FOR_API_SERVER | {
 }
 CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", *CNI_FOLDERS])
-GO = "Go 1.24 or newer is needed to build the cluster's programs. Install it (https://go.dev/doc/install) and try again"
+GO = "Go 1.24 or newer builds the cluster's programs; install it (https://go.dev/doc/install) and try again"
+# From this one on Go fetches the version that a go.mod asks for.
+OLDEST_GO = (1, 21)
 
 
 def found(command: str) -> str | None:
@@ -51,10 +54,18 @@ def require_root() -> None:
 
 def require_go() -> str:
     """The path of the go command."""
-    go = found("go") or next((path for path in ("/usr/local/go/bin/go",) if Path(path).exists()), None)
-    if go is None:
-        raise ClusterError(GO)
+    # sudo and cron leave the usual place out of the PATH.
+    go = found("go") or shutil.which("/usr/local/go/bin/go")
+    version = _go_version(go) if go else None
+    if go is None or version is None or version < OLDEST_GO:
+        raise ClusterError(f"{GO}; found: {'.'.join(map(str, version)) if version else 'none'}")
     return go
+
+
+def _go_version(go: str) -> tuple[int, ...] | None:
+    told = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True).stdout
+    version = re.match(r"go(\d+)\.(\d+)", told)
+    return (int(version[1]), int(version[2])) if version else None
 
 
 def require(packages: Mapping[str, str]) -> None:

@@ -40,7 +40,10 @@ def within(seconds: float, what: str, holds: Callable[[], bool]) -> None:
 
 def run(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
     """Runs a program to its end and gives what it printed. Raises `ClusterError` with its complaint when it fails."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=env)
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=env)
+    except FileNotFoundError:
+        raise ClusterError(f"{command[0]} is missing") from None
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}\n{(done.stderr or done.stdout).strip()}")
     return done.stdout

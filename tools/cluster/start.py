@@ -83,10 +83,14 @@ def load_images(folder: Folder, archives: Iterable[Path]) -> None:
         run("ctr", f"--address={folder.containerd_socket}", "--namespace=k8s.io", "images", "import", str(archive))
 
 
+def prepare(*, api_server_only: bool) -> None:
+    """Makes sure that all is there that a start needs. Takes long the first time."""
+    needs.require(needs.FOR_API_SERVER if api_server_only else needs.FOR_CLUSTER)
+    build.build(build.FOR_API_SERVER if api_server_only else build.FOR_CLUSTER)
+
+
 def api_server_alone(folder: Folder) -> None:
     """etcd and the API server, on a loopback address of their own so that any number can run side by side."""
-    needs.require(needs.FOR_API_SERVER)
-    build.build(build.FOR_API_SERVER)
     address = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"  # noqa: S311
     start = Start(folder, register_of(folder), Endpoint(address, Network(0).services), *_keys(folder, [address]))
     with step("the API server is ready"):
@@ -96,9 +100,6 @@ def api_server_alone(folder: Folder) -> None:
 
 def whole(folder: Folder) -> None:
     """A cluster of one node, in namespaces of its own."""
-    needs.require_root()
-    needs.require(needs.FOR_CLUSTER)
-    build.build(build.FOR_CLUSTER)
     register = register_of(folder)
     sandbox = open_sandbox(register)
     network, cable = connect(sandbox)
