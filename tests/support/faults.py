@@ -41,7 +41,7 @@ class FaultyApi:
             connector=aiohttp.TCPConnector(ssl=context, limit=0), auto_decompress=False
         ) as session:
             api = cls(session, access.server)
-            runner = web.AppRunner(api._application(), shutdown_timeout=0.1)
+            runner = web.AppRunner(api._application(), shutdown_timeout=0.1, handler_cancellation=True)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()

@@ -23,10 +23,12 @@ from ..api.resources import Resource
 BACKOFF_S = 1.0  # doubled at each end that comes soon
 BACKOFF_LIMIT_S = 30.0
 SOON_S = 60.0
-STOP_S = 10.0  # Kopf waits 2 s for its workers, twice
+STOP_S = 10.0  # when it takes longer, Kopf hangs
 RECONNECT_S = 1.0
 REQUEST_S = 30.0
 CONNECT_S = 10.0
+EXIT_S = 0.2  # a handler only passes an event on
+BACKOFFS_S = (0.5, 1.0, 2.0)  # then it asks anew: a server that is back is noticed within seconds
 logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
@@ -64,6 +66,7 @@ class Sensor:
         self.runs = 0
 
     def start(self) -> None:
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else two lines for every event of every object
         self._thread.start()
 
     async def stop(self) -> None:
@@ -147,8 +150,10 @@ def _settings(watched: Sequence[Watched]) -> kopf.OperatorSettings:
     settings.process.ultimate_exiting_timeout = None  # after it Kopf would kill the whole process
     settings.persistence.finalizer = f"{GROUP}/finalizer"  # never set; should it be, then it tells whose it is
     settings.watching.reconnect_backoff = RECONNECT_S
+    settings.queueing.exit_timeout = EXIT_S
     settings.networking.request_timeout = REQUEST_S
     settings.networking.connect_timeout = CONNECT_S
+    settings.networking.error_backoffs = BACKOFFS_S
     for one in watched:
         if one.label_selector:
             resource = one.resource
