@@ -165,6 +165,25 @@ async def test_credentials_that_are_refused_are_read_anew(
     assert (await module.access(config)).token != "expired"
 
 
+async def test_a_pod_is_its_service_account_and_follows_its_token(
+    server: ApiServer, client: Client, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await module.access(server.kubeconfig)
+    host, port = found.server.removeprefix("https://").split(":")
+    file = tmp_path / "token"
+    file.write_text("expired")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.setattr("kubernetes.aio.config.incluster_config.SERVICE_TOKEN_FILENAME", str(file))
+    monkeypatch.setattr("kubernetes.aio.config.incluster_config.SERVICE_CERT_FILENAME", found.ca_file)
+    async with connected() as pod:
+        file.write_text(await token(client, namespace))
+        with pytest.raises(ForbiddenError, match=f"serviceaccount:{namespace}:weak"):
+            await pod.list_("Secret", namespace=namespace)
+    told = await module.access()
+    assert (told.server, told.ca_file, told.token) == (found.server, found.ca_file, file.read_text())
+
+
 async def test_a_server_that_cannot_be_reached_is_unavailable(faulty: FaultyApi, tmp_path: Path) -> None:
     async with connected(kubeconfig(tmp_path / "config", faulty.address)) as client:
         assert await client.list_("Namespace")

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from kubernetes.aio.client import Configuration
+
 from edgerun.api.meta import ObjectKey
 from edgerun.api.resources import RESOURCES
 from edgerun.infra.kubernetes.client import Client
@@ -108,8 +110,6 @@ async def test_what_was_there_before_is_fed_before_anything_is_synced(
 
 @asynccontextmanager
 async def through_proxy(faulty: FaultyApi) -> AsyncIterator[Client]:
-    from kubernetes.aio.client import Configuration
-
     client = Client(Configuration(host=faulty.address), None)
     try:
         yield client
@@ -190,6 +190,18 @@ async def test_an_event_that_is_none_ends_kopf_and_it_comes_back(
         await faulty.inject(["what is this?"])
         await eventually(lambda: fed.cluster.restarts >= 1, within_s=15)
         await eventually(lambda: faulty.watches == len(KINDS), within_s=10)
+        key = key_of(await client.create(edge_route(namespace, "web")))
+        await eventually(lambda: key in fed.there)
+
+
+async def test_a_server_that_does_not_know_the_watcher_for_a_moment_is_asked_again(
+    client: Client, faulty: FaultyApi, namespace: str
+) -> None:
+    async with watching(client, faulty, namespace) as fed:
+        faulty.strangers = len(KINDS)
+        faulty.cut()
+        await eventually(lambda: faulty.strangers == 0, within_s=10)
+        await eventually(lambda: faulty.watches == len(KINDS), within_s=20)
         key = key_of(await client.create(edge_route(namespace, "web")))
         await eventually(lambda: key in fed.there)
 

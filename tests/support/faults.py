@@ -30,6 +30,8 @@ class FaultyApi:
         self.down = False
         self.expired = 0
         """How many of the next watches are told at once that their version is too old."""
+        self.strangers = 0
+        """How many of the next requests are answered as if nobody knew who asks."""
 
     @classmethod
     @asynccontextmanager
@@ -86,6 +88,9 @@ class FaultyApi:
             request.transport.abort()
             raise web.HTTPServiceUnavailable
         self.methods.append(request.method)
+        if self.strangers:
+            self.strangers -= 1
+            return web.json_response(error(401), status=401)
         watching = request.query.get("watch") == "true"
         if watching and self.expired:
             self.expired -= 1

@@ -1,7 +1,7 @@
 """Kopf as a sensor: every event of some kinds, told as it comes, and nothing ever written.
 
-The only module that imports kopf. It runs in a thread and an event loop of its own, for it cancels every task of its
-loop when it ends, and a watch that gets any error but 410 ends it; then it is started anew.
+The only module that imports kopf. It runs in a thread and an event loop of its own, for a watch that gets any error but
+410 ends it; then it is started anew. Its own way to end waits for tasks that may hang for ever, so it is not used.
 
 Trap: after an interruption Kopf tells what exists, never what has vanished meanwhile. That is for the sweep.
 """
@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,7 +28,8 @@ STOP_S = 10.0  # when it takes longer, Kopf hangs
 RECONNECT_S = 1.0
 REQUEST_S = 30.0
 CONNECT_S = 10.0
-EXIT_S = 0.2  # a handler only passes an event on
+EXIT_ROUNDS = 5
+EXIT_S = 0.5  # a handler only passes an event on
 BACKOFFS_S = (0.5, 1.0, 2.0)  # then it asks anew: a server that is back is noticed within seconds
 logger = logging.getLogger(__name__)
 
@@ -84,10 +86,14 @@ class Sensor:
         soon = 0
         while not self._stopped.is_set():
             began = time.monotonic()
+            loop = asyncio.new_event_loop()
+            loop.set_exception_handler(_aside)
             try:
-                asyncio.run(self._run())
+                loop.run_until_complete(self._run())
             except (Exception, asyncio.CancelledError):
                 logger.exception("the watches ended and begin anew")
+            finally:
+                loop.close()  # asyncio.run would wait for tasks that never end
             soon = soon + 1 if time.monotonic() - began < SOON_S else 0
             self._stopped.wait(min(BACKOFF_LIMIT_S, BACKOFF_S * 2 ** min(soon - 1, 10)) if soon else 0)
 
@@ -98,13 +104,18 @@ class Sensor:
             return
         self.runs += 1
         self._listener.watching()
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             registry=self._registry(),
             settings=_settings(self._watched),
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             stop_flag=end,
         )
+        done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await _ended(others)
+        await _ended(asyncio.all_tasks() - {asyncio.current_task()})
+        for task in done:
+            task.result()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -140,6 +151,22 @@ class Sensor:
             token=access.token or None,
             proxy_url=access.proxy or None,
         )
+
+
+async def _ended(tasks: AbstractSet[asyncio.Task[Any]]) -> None:
+    """Cancel, more than once: a watch that was refused its credentials swallows it, and then waits for nothing."""
+    for _ in range(EXIT_ROUNDS):
+        for task in tasks:
+            task.cancel()
+        if not tasks:
+            return
+        _, tasks = await asyncio.wait(tasks, timeout=EXIT_S)
+    logger.warning("left behind: %s", ", ".join(task.get_name() for task in tasks))
+
+
+def _aside(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What tasks say that nobody asks any more, when several failed at once: one of them has been logged."""
+    logger.debug("after the end: %s %s", context["message"], context.get("exception", ""))
 
 
 def _settings(watched: Sequence[Watched]) -> kopf.OperatorSettings:
