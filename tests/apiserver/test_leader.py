@@ -57,7 +57,7 @@ async def test_a_leader_that_was_stopped_past_its_lease_never_writes_beside_its_
 ) -> None:
     with ExitStack() as stack:
         a = stack.enter_context(running(server, namespace, tmp_path / "a"))
-        await eventually(lambda: a.leads, within_s=15)
+        await eventually(lambda: a.leads and a.times, within_s=15)
         b = stack.enter_context(running(server, namespace, tmp_path / "b"))
         os.kill(a.process.pid, signal.SIGSTOP)
         await eventually(lambda: b.leads, within_s=15 + TAKEN_WITHIN_S)
