@@ -31,11 +31,11 @@ class Candidate:
     @property
     def times(self) -> list[float]:
         """When it might have written."""
-        return [float(line) for line in self.lines if line[0].isdigit()]
+        return [float(line) for line in self.lines if line[:1].isdigit()]
 
     @property
     def says(self) -> list[str]:
-        return [line for line in self.lines if not line[0].isdigit()]
+        return [line for line in self.lines if line and not line[0].isdigit()]
 
     @property
     def leads(self) -> bool:
