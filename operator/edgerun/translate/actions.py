@@ -11,11 +11,10 @@ from typing import Any
 from ..api.durations import seconds
 from ..api.edgeroute import HeaderChanges, PathMatchType, PathRewrite, Redirect, Respond, RouteMatch, Rule
 from .matches import prefix
-from .names import MISSING_CLUSTER
+from .names import DEFAULT_PORTS, MISSING_CLUSTER
 from .origins import Target
 
 MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute says why in the condition ResolvedRefs.\n"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORWARDED_HOST = "x-forwarded-host"
 _ORIGINAL_HOST = "x-envoy-original-host"  # what the access log calls the authority
 
@@ -64,7 +63,7 @@ def _redirect_port(redirect: Redirect, port: int) -> int | None:
     if redirect.port:
         return redirect.port
     if redirect.scheme:
-        return _DEFAULT_PORTS[redirect.scheme] if port != 80 else None
+        return DEFAULT_PORTS[redirect.scheme] if port != 80 else None
     return port if redirect.hostname and port != 80 else None
 
 

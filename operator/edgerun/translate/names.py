@@ -13,7 +13,7 @@ LISTENER_NAME = "edge"
 ROUTES_NAME = "edge"
 MISSING_CLUSTER = "missing"  # never delivered: its share of a split answers 500
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def service_cluster(key: ObjectKey) -> str:
@@ -24,14 +24,14 @@ def service_cluster(key: ObjectKey) -> str:
 def url_parts(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of an origin's url, the port made explicit."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 def url_authority(url: str) -> str:
     """What a client of `url` sends as Host (RFC 9110, 7.2): the port only when it is not the scheme's own."""
     scheme, host, port = url_parts(url)
     name = f"[{host}]" if ":" in host else host
-    return name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+    return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
 
 
 def url_cluster(url: str) -> str:
