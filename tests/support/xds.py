@@ -26,6 +26,7 @@ from edgerun.xds.session import Session
 from edgerun.xds.snapshot import Snapshot, snapshot
 
 ADS: dict[str, Any] = {"ads": {}, "resource_api_version": "V3"}
+FLEET = "edge"  # what every client here belongs to unless it says otherwise
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
@@ -76,6 +77,11 @@ def resources(*some: Resource) -> Resources:
     return found
 
 
+def fleet(*some: Resource) -> dict[str, Resources]:
+    """What there is to publish when there is one fleet."""
+    return {FLEET: resources(*some)}
+
+
 def served(*clusters: str, port: int = 1) -> tuple[Resource, ...]:
     """A whole small edge: a listener, routes to these clusters, the clusters and their endpoints."""
     origins = [one for name in clusters for one in (cluster(name), assignment(name, port))]
@@ -92,7 +98,7 @@ def subscription(
 ) -> Any:
     """A request: the first of a type when nothing else is given."""
     return discovery_pb2.DeltaDiscoveryRequest(
-        node={"id": node, "cluster": "edge"} if node else None,
+        node={"id": node, "cluster": FLEET} if node else None,
         type_url=type_url,
         resource_names_subscribe=names,
         resource_names_unsubscribe=list(drop),
@@ -203,12 +209,14 @@ class Witness:
 
 
 class Client:
-    """One stream over gRPC."""
+    """One stream over gRPC. `fleet` is the cluster of its node, said with the first request as Envoy does."""
 
-    def __init__(self, call: Any) -> None:
-        self.call = call
+    def __init__(self, call: Any, fleet: str) -> None:
+        self.call, self._fleet = call, fleet
 
     async def say(self, request: Any) -> None:
+        if self._fleet:
+            request.node.cluster, self._fleet = self._fleet, ""
         await self.call.write(request)
 
     async def subscribe(self, type_url: str, *wanted: str, **others: Any) -> None:
@@ -241,7 +249,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: str, *, options: Iterable[tuple[str, Any]] = ()) -> AsyncIterator[Client]:
+async def connected(
+    address: str, *, fleet: str = FLEET, options: Iterable[tuple[str, Any]] = ()
+) -> AsyncIterator[Client]:
     """A stream to the server at `address`, cut when the block ends."""
     async with grpc.aio.insecure_channel(address, options=list(options)) as channel:
         method = channel.stream_stream(
@@ -251,6 +261,6 @@ async def connected(address: str, *, options: Iterable[tuple[str, Any]] = ()) ->
         )
         call = method()
         try:
-            yield Client(call)
+            yield Client(call, fleet)
         finally:
             call.cancel()

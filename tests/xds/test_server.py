@@ -19,12 +19,14 @@ from edgerun.translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resourc
 from edgerun.xds.server import Server
 from support.poll import eventually
 from support.xds import (
+    FLEET,
     METHOD,
     Client,
     Witness,
     ack,
     cluster,
     connected,
+    fleet,
     listener,
     nack,
     names,
@@ -81,7 +83,7 @@ async def boot(
 
 class TestConversation:
     async def test_a_client_boots(self, server: Server, address: str, witness: Witness) -> None:
-        serial = server.publish(resources(*served("a")))
+        serial = server.publish(fleet(*served("a")))
         async with connected(address) as client:
             assert names(await client.ask(CLUSTER, node="one")) == ["a"]
             assert names(await client.ask(ENDPOINTS, "a")) == ["a"]
@@ -97,12 +99,12 @@ class TestConversation:
         async with connected(address) as client:
             await client.subscribe(CLUSTER, node="one")
             await eventually(server.proxies)
-            server.publish(resources(cluster("a")))
+            server.publish(fleet(cluster("a")))
             assert names(await client.hear()) == ["a"]
 
     async def test_what_is_published_before_the_start_is_served(self, address: str, witness: Witness) -> None:
         server = Server(observer=witness)
-        assert server.publish(resources(cluster("a"))) == 1
+        assert server.publish(fleet(cluster("a"))) == 1
         await server.start(address)
         try:
             async with connected(address) as client:
@@ -111,10 +113,10 @@ class TestConversation:
             await server.stop(grace_s=0.2)
 
     async def test_a_change_is_pushed(self, server: Server, address: str) -> None:
-        server.publish(resources(*served("a")))
+        server.publish(fleet(*served("a")))
         async with connected(address) as client:
             await boot(client, "a")
-            serial = server.publish(resources(*served("b")))
+            serial = server.publish(fleet(*served("b")))
             assert names(await client.take()) == ["b"]
             assert names(await client.take()) == ["edge"]
             assert list((await client.take()).removed_resources) == ["a"]
@@ -122,7 +124,7 @@ class TestConversation:
             assert await server.acknowledged(serial, timeout_s=5)
 
     async def test_names_come_and_go_and_come_again(self, server: Server, address: str) -> None:
-        server.publish(resources(*served("a", "b")))
+        server.publish(fleet(*served("a", "b")))
         async with connected(address) as client:
             assert names(await client.ask(ENDPOINTS, "a")) == ["a"]
             assert names(await client.ask(ENDPOINTS, "b")) == ["b"]
@@ -131,15 +133,15 @@ class TestConversation:
             assert list((await client.ask(ENDPOINTS, "x")).removed_resources) == ["x"]
 
     async def test_a_client_that_comes_back_is_sent_nothing_that_it_holds(self, server: Server, address: str) -> None:
-        server.publish(resources(cluster("a"), cluster("b")))
+        server.publish(fleet(cluster("a"), cluster("b")))
         async with connected(address) as client:
             held = versions(await client.ask(CLUSTER))
-        server.publish(resources(cluster("a"), cluster("b", 2), cluster("c")))
+        server.publish(fleet(cluster("a"), cluster("b", 2), cluster("c")))
         async with connected(address) as client:
             assert names(await client.ask(CLUSTER, held=held)) == ["b", "c"]
 
     async def test_a_stale_nonce_is_no_answer_but_its_subscription_counts(self, server: Server, address: str) -> None:
-        serial = server.publish(resources(*served("a", "b")))
+        serial = server.publish(fleet(*served("a", "b")))
         async with connected(address) as client:
             await client.ask(CLUSTER, node="one")
             await client.ask(ENDPOINTS, "a")
@@ -153,22 +155,22 @@ class TestConversation:
             assert await server.acknowledged(serial, timeout_s=5)
 
     async def test_a_refusal_is_told_and_not_repeated(self, server: Server, address: str, witness: Witness) -> None:
-        server.publish(resources(*served("a")))
+        server.publish(fleet(*served("a")))
         async with connected(address) as client:
             await boot(client, "a")
-            bad = server.publish(resources(*served("a")[:-1], route_table("edge", "a", "x")))
+            bad = server.publish(fleet(*served("a")[:-1], route_table("edge", "a", "x")))
             await client.say(nack(await client.hear(), "missing ):  " + "x" * 5000))
             (refused,) = await eventually(lambda: witness.refusals)
             assert (refused.proxy.id, refused.type_url, refused.names) == ("one", ROUTES, ("edge",))
             assert refused.serial == bad
             assert refused.message.startswith("missing ): x")
             assert len(refused.message) < 1000
-            good = server.publish(resources(*served("a")[:-1], route_table("edge", "a", "y")))
+            good = server.publish(fleet(*served("a")[:-1], route_table("edge", "a", "y")))
             assert versions(await client.take()) == {"edge": route_table("edge", "a", "y").version}
             assert await server.acknowledged(good, timeout_s=5)
 
     async def test_an_unheard_of_type_is_answered_and_the_stream_goes_on(self, server: Server, address: str) -> None:
-        server.publish(resources(cluster("a")))
+        server.publish(fleet(cluster("a")))
         async with connected(address) as client:
             assert names(await client.ask("type.googleapis.com/example.Unheard")) == []
             assert list((await client.ask("nonsense", "x")).removed_resources) == ["x"]
@@ -177,11 +179,11 @@ class TestConversation:
 
 class TestWhoIsThere:
     async def test_a_proxy_is_known_by_its_node(self, server: Server, address: str, witness: Witness) -> None:
-        server.publish(resources(cluster("a")))
+        server.publish(fleet(cluster("a")))
         async with connected(address) as client:
             await client.ask(CLUSTER, node="one")
             (proxy,) = server.proxies()
-            assert (proxy.id, proxy.cluster, proxy.acked_serial) == ("one", "edge", 0)
+            assert (proxy.id, proxy.fleet, proxy.acked_serial) == ("one", "edge", 0)
             await client.ask(LISTENER, node="somebody else")
             assert [one.id for one in server.proxies()] == ["one"]
         await eventually(lambda: not server.proxies())
@@ -194,17 +196,17 @@ class TestWhoIsThere:
             assert await server.acknowledged(1, timeout_s=0.1)
 
     async def test_nobody_connected_is_nobody_to_wait_for(self, server: Server) -> None:
-        assert await server.acknowledged(server.publish(resources(*served("a"))), timeout_s=0.1)
+        assert await server.acknowledged(server.publish(fleet(*served("a"))), timeout_s=0.1)
 
     async def test_waiting_ends_when_the_proxy_that_was_waited_for_leaves(self, server: Server, address: str) -> None:
-        serial = server.publish(resources(*served("a")))
+        serial = server.publish(fleet(*served("a")))
         async with connected(address) as client:
             await client.ask(CLUSTER, node="one")
             waiting = asyncio.create_task(server.acknowledged(serial, timeout_s=10), name="wait")
         assert await waiting
 
     async def test_a_client_that_ends_its_half_is_let_go(self, server: Server, address: str) -> None:
-        server.publish(resources(cluster("a")))
+        server.publish(fleet(cluster("a")))
         async with connected(address) as client:
             await client.ask(CLUSTER, node="one")
             await client.call.done_writing()
@@ -212,16 +214,54 @@ class TestWhoIsThere:
             assert server.proxies() == ()
 
 
+class TestFleets:
+    async def test_a_proxy_gets_what_is_its_fleets(self, server: Server, address: str) -> None:
+        serial = server.publish({"a": resources(*served("one")), "b": resources(*served("two"))})
+        async with connected(address, fleet="a") as left, connected(address, fleet="b") as right:
+            await boot(left, "one")
+            await boot(right, "two")
+            assert await server.acknowledged(serial, timeout_s=5)
+            assert {one.fleet for one in server.proxies()} == {"a", "b"}
+            assert list((await right.ask(ENDPOINTS, "one")).removed_resources) == ["one"]
+
+    async def test_a_change_of_another_fleet_is_acknowledged_and_not_sent(self, server: Server, address: str) -> None:
+        server.publish({"a": resources(*served("one")), "b": resources(*served("two"))})
+        async with connected(address, fleet="a") as client:
+            await boot(client, "one")
+            serial = server.publish({"a": resources(*served("one")), "b": resources(*served("three"))})
+            assert await server.acknowledged(serial, timeout_s=5)
+            assert await client.quiet()
+
+    async def test_a_fleet_that_vanishes_leaves_its_proxies_what_they_have(self, server: Server, address: str) -> None:
+        server.publish({"a": resources(*served("one"))})
+        async with connected(address, fleet="a") as client:
+            await boot(client, "one")
+            serial = server.publish({"b": resources(*served("two"))})
+            assert await server.acknowledged(serial, timeout_s=0.1), "nobody waits for them"
+            server.publish({"a": resources(*served("three"))})
+            assert names(await client.take()) == ["three"]
+
+    async def test_a_proxy_of_an_unknown_fleet_is_told_nothing_until_there_is_one(
+        self, server: Server, address: str
+    ) -> None:
+        server.publish({"b": resources(*served("two"))})
+        async with connected(address, fleet="a") as client:
+            await client.subscribe(CLUSTER)
+            await eventually(server.proxies)
+            server.publish({"b": resources(*served("two")), "a": resources(*served("one"))})
+            assert names(await client.hear()) == ["one"]
+
+
 class TestHardship:
     async def test_a_client_that_does_not_read_delays_nobody(self, server: Server, address: str) -> None:
-        server.publish(resources(*_heavy(1)))
+        server.publish(fleet(*_heavy(1)))
         async with AsyncExitStack() as stack:
             stuck = await stack.enter_async_context(connected(address))
             await stuck.subscribe(ROUTES, "*", node="stuck")
             well = await stack.enter_async_context(connected(address, options=[("grpc.use_local_subchannel_pool", 1)]))
             await _heavy_talk(well)
             for version in range(2, 6):
-                server.publish(resources(*_heavy(version)))
+                server.publish(fleet(*_heavy(version)))
                 async with asyncio.timeout(5):
                     await _heavy_talk(well)
             assert {one.id for one in server.proxies()} == {"stuck", ""}
@@ -229,12 +269,12 @@ class TestHardship:
     async def test_a_client_that_does_not_read_finds_the_newest_when_it_does(
         self, server: Server, address: str
     ) -> None:
-        server.publish(resources(*_heavy(1)))
+        server.publish(fleet(*_heavy(1)))
         async with connected(address) as client:
             await client.subscribe(ROUTES, "*")
             await eventually(server.proxies)
             for version in range(2, 50):
-                server.publish(resources(*_heavy(version)))
+                server.publish(fleet(*_heavy(version)))
             heard: dict[str, str] = {}
             newest = {one.name: one.version for one in _heavy(49)}
             count = 0
@@ -244,7 +284,7 @@ class TestHardship:
             assert count <= 2 * len(newest)
 
     async def test_a_stopped_process_delays_nobody(self, server: Server, address: str) -> None:
-        server.publish(resources(*served("a")))
+        server.publish(fleet(*served("a")))
         script = (
             "import asyncio, support.xds as x\n"
             "async def main():\n"
@@ -263,7 +303,7 @@ class TestHardship:
             async with connected(address) as client:
                 await boot(client, "a")
                 for version in range(2, 20):
-                    server.publish(resources(*served("a")[:-1], route_table("edge", *["a"] * version)))
+                    server.publish(fleet(*served("a")[:-1], route_table("edge", *["a"] * version)))
                     await client.take()
         finally:
             process.kill()
@@ -271,11 +311,11 @@ class TestHardship:
         await eventually(lambda: not server.proxies())
 
     async def test_fifty_clients_at_once(self, server: Server, address: str, witness: Witness) -> None:
-        server.publish(resources(*served("a")))
+        server.publish(fleet(*served("a")))
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(connected(address)) for _ in range(50)]
             await asyncio.gather(*(boot(one, "a", node=f"n{at}") for at, one in enumerate(clients)))
-            serial = server.publish(resources(*served("a")[:-1], route_table("edge", "a", "a")))
+            serial = server.publish(fleet(*served("a")[:-1], route_table("edge", "a", "a")))
             heard = await asyncio.gather(*(one.take() for one in clients))
             assert {one.resources[0].version for one in heard} == {route_table("edge", "a", "a").version}
             assert await server.acknowledged(serial, timeout_s=10)
@@ -285,7 +325,7 @@ class TestHardship:
 
     @pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b"\x0a\xff"])
     async def test_garbage_ends_its_own_stream_only(self, server: Server, address: str, garbage: bytes) -> None:
-        server.publish(resources(cluster("a")))
+        server.publish(fleet(cluster("a")))
         async with connected(address) as client, grpc.aio.insecure_channel(address) as channel:
             await client.ask(CLUSTER)
             call = channel.stream_stream(METHOD)()
@@ -293,7 +333,7 @@ class TestHardship:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call.read()
             assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-            server.publish(resources(cluster("b")))
+            server.publish(fleet(cluster("b")))
             assert names(await client.take()) == ["b"]
 
     async def test_other_methods_are_not_implemented(self, server: Server, address: str) -> None:
@@ -305,7 +345,7 @@ class TestHardship:
 
     async def test_a_response_of_many_megabytes_arrives(self, server: Server, address: str) -> None:
         huge = route_table("edge", "x" * 20_000_000)
-        server.publish(resources(huge))
+        server.publish(fleet(huge))
         async with connected(address, options=[("grpc.max_receive_message_length", 64 << 20)]) as client:
             assert versions(await client.ask(ROUTES, "edge")) == {"edge": huge.version}
 
@@ -314,7 +354,7 @@ class TestStartAndStop:
     async def test_a_proxy_that_is_sent_away_comes_back_and_is_sent_nothing_twice(
         self, address: str, witness: Witness
     ) -> None:
-        everything = resources(*served("a"))
+        everything = fleet(*served("a"))
         async with connected(address, options=[("grpc.initial_reconnect_backoff_ms", 100)]) as client:
             async with serving(address, witness) as first:
                 first.publish(everything)
@@ -323,7 +363,7 @@ class TestStartAndStop:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.call.read()
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-        held = {kind: {one.name: one.version for one in some.values()} for kind, some in everything.items()}
+        held = {kind: {one.name: one.version for one in some.values()} for kind, some in everything[FLEET].items()}
         async with serving(address, witness) as second, connected(address) as client:
             serial = second.publish(everything)
             assert names(await client.ask(CLUSTER, node="one", held=held[CLUSTER])) == []
@@ -337,7 +377,7 @@ class TestStartAndStop:
         async with connected(address) as client:
             server = Server(observer=witness)
             await server.start(address)
-            server.publish(resources(cluster("a")))
+            server.publish(fleet(cluster("a")))
             await client.ask(CLUSTER, node="one")
             began = loop.time()
             await server.stop(grace_s=30)
@@ -348,7 +388,7 @@ class TestStartAndStop:
         async with connected(address) as client:
             server = Server(observer=witness)
             await server.start(address)
-            server.publish(resources(*_heavy(1)))
+            server.publish(fleet(*_heavy(1)))
             await client.subscribe(ROUTES, "*", node="stuck")
             await eventually(server.proxies)
             async with asyncio.timeout(5):
@@ -362,7 +402,7 @@ class TestStartAndStop:
         server = Server(observer=witness)
         for number in (1, 2):
             await server.start(address)
-            assert server.publish(resources(cluster("a"))) == number
+            assert server.publish(fleet(cluster("a"))) == number
             async with connected(address) as client:
                 assert names(await client.ask(CLUSTER)) == ["a"]
             await server.stop(grace_s=0.2)
@@ -380,7 +420,7 @@ class TestStartAndStop:
         socket.parent.mkdir(mode=0o700)
         socket.touch()
         async with serving(address, witness) as server, connected(address) as client:
-            server.publish(resources(cluster("a")))
+            server.publish(fleet(cluster("a")))
             assert names(await client.ask(CLUSTER)) == ["a"]
 
     async def test_a_directory_that_others_can_open_is_refused(
@@ -408,7 +448,7 @@ class TestStartAndStop:
         probe.close()
         await probe.wait_closed()
         async with serving(f"127.0.0.1:{port}", witness) as server, connected(f"127.0.0.1:{port}") as client:
-            server.publish(resources(listener("edge")))
+            server.publish(fleet(listener("edge")))
             assert names(await client.ask(LISTENER)) == ["edge"]
 
     async def test_interceptors_see_every_method_first(self, address: str, witness: Witness) -> None:

@@ -19,7 +19,7 @@ from support.load import load
 from support.origins import origin
 from support.poll import eventually
 from support.proxies import Envoy, envoy, free_port, listening
-from support.xds import Witness, assignment, cluster, listener, resources, route_table
+from support.xds import Witness, assignment, cluster, fleet, listener, route_table
 
 pytestmark = pytest.mark.envoy
 
@@ -58,7 +58,7 @@ class Edge:
         """Publish, wait until every proxy has it, and say how long that took."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        assert await server.acknowledged(server.publish(resources(*some)), timeout_s=SOON_S), "no ACK in time"
+        assert await server.acknowledged(server.publish(fleet(*some)), timeout_s=SOON_S), "no ACK in time"
         return loop.time() - began
 
 
@@ -83,7 +83,7 @@ async def running(edge: Edge, *clusters: str) -> AsyncIterator[tuple[Server, Env
 
 
 async def boot(server: Server, edge: Edge, *clusters: str, proxies: int = 1) -> None:
-    serial = server.publish(resources(*edge.resources(*clusters)))
+    serial = server.publish(fleet(*edge.resources(*clusters)))
     await eventually(lambda: len(server.proxies()) == proxies, within_s=BOOT_S)
     assert await server.acknowledged(serial, timeout_s=BOOT_S)
     await listening(edge.port)
@@ -94,7 +94,7 @@ async def test_it_boots_to_a_listening_port(edge: Edge) -> None:
         async with load(edge.port, connections=1, max_requests=10) as result:
             await eventually(lambda: result.sent == 10)
         assert (result.failed, result.statuses[200]) == (0, 10)
-        assert [(one.id, one.cluster) for one in server.proxies()] == [("one", "edge")]
+        assert [(one.id, one.fleet) for one in server.proxies()] == [("one", "edge")]
         assert await proxy.stat("control_plane.connected_state") == 1
         assert edge.witness.refusals == []
 
@@ -131,7 +131,7 @@ async def test_moves_that_do_not_wait_for_each_other_fail_no_request(edge: Edge)
     async with running(edge, "c0") as (server, proxy):
         async with load(edge.port) as result:
             for number in range(1, 101):
-                serial = server.publish(resources(*edge.resources(f"c{number}")))
+                serial = server.publish(fleet(*edge.resources(f"c{number}")))
                 await eventually(lambda at=result.answered: result.answered >= at + 3, step_s=0.001)
             assert await server.acknowledged(serial, timeout_s=SOON_S)
         assert result.failed == 0, result
@@ -147,12 +147,12 @@ async def test_a_stopped_proxy_delays_no_other_and_catches_up(edge: Edge) -> Non
         stopped = await stack.enter_async_context(envoy(edge.directory, edge.xds, node="stopped"))
         await boot(server, edge, "c0")
         stopped.stop()
-        server.publish(resources(*other.resources("c0")))  # the listener of the second is at another port
+        server.publish(fleet(*other.resources("c0")))  # the listener of the second is at another port
         proxy = await stack.enter_async_context(envoy(edge.directory, edge.xds, node="well"))
         await listening(other.port)
         async with load(other.port) as result:
             for number in range(1, 21):
-                serial = server.publish(resources(*other.resources(f"c{number}")))
+                serial = server.publish(fleet(*other.resources(f"c{number}")))
                 await eventually(lambda at=serial: _acked(server, "well") >= at, within_s=SOON_S)
         assert result.failed == 0, result
         stopped.go_on()
@@ -170,7 +170,7 @@ async def test_a_restart_of_the_server_sends_nothing_again_and_fails_no_request(
         async with load(edge.port) as result:
             await eventually(lambda: result.answered > 20)
             async with edge.server() as server:
-                serial = server.publish(resources(*edge.resources("a", "b")))
+                serial = server.publish(fleet(*edge.resources("a", "b")))
                 await eventually(lambda: _acked(server, "one") == serial, within_s=20)
                 await eventually(lambda at=result.answered: result.answered > at + 20)
         assert result.failed == 0, result
@@ -185,7 +185,7 @@ async def test_what_changed_while_the_server_was_away_is_made_before_it_is_broke
         async with load(edge.port) as result:
             for number in range(1, 6):
                 async with edge.server() as server:
-                    serial = server.publish(resources(*edge.resources(f"c{number}", "kept", version=number)))
+                    serial = server.publish(fleet(*edge.resources(f"c{number}", "kept", version=number)))
                     await eventually(lambda at=serial: _acked(server, "one") == at, within_s=20)
                     await eventually(lambda at=number: _clusters(proxy, {f"c{at}", "kept", "xds"}))
         assert result.failed == 0, result
@@ -194,7 +194,7 @@ async def test_what_changed_while_the_server_was_away_is_made_before_it_is_broke
 async def test_a_bad_cluster_is_named_and_its_neighbours_serve(edge: Edge) -> None:
     async with running(edge, "a") as (server, proxy):
         bad = _broken_cluster("bad")
-        server.publish(resources(*edge.resources("a", "b"), bad, cluster("c"), assignment("c", 0)))
+        server.publish(fleet(*edge.resources("a", "b"), bad, cluster("c"), assignment("c", 0)))
         (refused,) = await eventually(lambda: edge.witness.refusals)
         assert (refused.type_url, refused.names) == (CLUSTER, ("bad",))
         assert refused.message.startswith("Proto constraint validation failed (ClusterValidationError.ConnectTimeout")
@@ -205,7 +205,7 @@ async def test_a_bad_cluster_is_named_and_its_neighbours_serve(edge: Edge) -> No
 
 async def test_refused_routes_leave_the_last_good_ones_and_what_they_need(edge: Edge) -> None:
     async with running(edge, "a") as (server, proxy):
-        server.publish(resources(*edge.resources("b")[:-1], _broken_routes("edge")))
+        server.publish(fleet(*edge.resources("b")[:-1], _broken_routes("edge")))
         (refused,) = await eventually(lambda: edge.witness.refusals)
         assert (refused.type_url, refused.names) == (ROUTES, ("edge",))
         async with load(edge.port, connections=1, max_requests=20) as result:

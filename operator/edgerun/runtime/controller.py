@@ -68,7 +68,7 @@ class Controller:
         """World, Plan, and everybody told. The plan is on its way to every proxy when this returns."""
         world = self.store.snapshot()
         plan = translate(world)
-        serial = self.server.publish(plan.resources)
+        serial = self.server.publish({self.edge.name: plan.resources})
         self.published = Published(serial, world, plan)
         self._recent[serial] = world
         self._recent.pop(serial - REMEMBERED, None)

@@ -7,13 +7,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One connected proxy as it is now. `id` and `cluster` are what its node says of itself; ids need not be unique.
+    """One connected proxy as it is now. Where nobody had to prove who they are, `id` and `fleet` are what its node says
+    of itself, and ids need not be unique.
 
     `acked_serial` is the newest published serial that it serves whole, 0 while it boots or comes back.
     """
 
     id: str
-    cluster: str
+    fleet: str
     connected_at: datetime
     acked_serial: int = 0
 

@@ -1,13 +1,14 @@
-"""The delta ADS server: one gRPC method, one stream per proxy, one newest snapshot for all of them.
+"""The delta ADS server: one gRPC method, one stream per proxy, one newest snapshot for each fleet of them.
 
-It assigns serials and knows who is connected. What a stream may be told when is the session's affair.
+It assigns serials and knows who is connected, and to which fleet a proxy belongs. What a stream may be told when is the
+session's affair.
 Trap: all of it lives in one event loop. `publish` must be called there, and does nothing that takes time per proxy.
 """
 
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class Server:
         self._observer = observer
         self._interceptors = interceptors
         self._streams: set[Stream] = set()
-        self._newest: Snapshot | None = None
+        self._serial = 0
+        self._newest: dict[str, Snapshot] = {}
         self._changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
         self._socket: Path | None = None
@@ -79,32 +81,37 @@ class Server:
         if self._socket:
             self._socket.unlink(missing_ok=True)
 
-    def publish(self, resources: Resources) -> int:
-        """Make `resources` what all proxies should have; the serial by which `Proxy.acked_serial` speaks of them."""
-        serial = self._newest.serial + 1 if self._newest else 1
-        self._newest = snapshot(serial, resources, self._newest)
+    def publish(self, fleets: Mapping[str, Resources]) -> int:
+        """Make these what the proxies of each fleet should have; the serial by which `Proxy.acked_serial` speaks of it.
+
+        Proxies of a fleet that is not among them keep what they have, and are told nothing when they have nothing.
+        """
+        self._serial += 1
+        before, newest = self._newest, dict[str, Snapshot]()
+        for fleet, resources in fleets.items():
+            newest[fleet] = snapshot(self._serial, resources, before.get(fleet))
+        self._newest = newest
         for stream in self._streams:
-            stream.publish(self._newest)
-        return serial
+            stream.refresh()
+        return self._serial
 
     def proxies(self) -> tuple[Proxy, ...]:
         """Who is connected, in the order of arrival."""
         return tuple(sorted((stream.proxy for stream in self._streams if stream.proxy), key=_arrival))
 
     async def acknowledged(self, serial: int, timeout_s: float) -> bool:
-        """Whether all connected proxies serve `serial`, within `timeout_s`. True when nobody is connected."""
+        """Whether all connected proxies of the published fleets serve `serial`, within `timeout_s`. True when nobody is
+        connected."""
         try:
             async with asyncio.timeout(timeout_s):
-                while any(proxy.acked_serial < serial for proxy in self.proxies()):
+                while any(one.acked_serial < serial and one.fleet in self._newest for one in self.proxies()):
                     await self._changed.wait()
         except TimeoutError:
             return False
         return True
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        stream = Stream(self._observer, self._announce)
-        if self._newest:
-            stream.publish(self._newest)
+        stream = Stream(self._observer, self._announce, lambda fleet: self._newest.get(fleet))
         self._streams.add(stream)
         try:
             await stream.run(requests, context)

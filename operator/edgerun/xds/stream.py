@@ -25,22 +25,29 @@ logger = logging.getLogger(__name__)
 
 
 class Stream:
-    """`proxy` is None until the first request says who is there. `changed` is called when `proxy` became another.
+    """`proxy` is None until the first request says who is there. `changed` is called when `proxy` became another,
+    `newest` tells what its fleet should have.
 
     `ending` is what the proxy should hear when it was us who ended the stream.
     """
 
-    def __init__(self, observer: Observer, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, observer: Observer, changed: Callable[[], None], newest: Callable[[str], Snapshot | None]
+    ) -> None:
         self.proxy: Proxy | None = None
         self.ending: tuple[grpc.StatusCode, str] | None = None
         self._observer = observer
         self._changed = changed
+        self._newest = newest
         self._session = Session()
         self._wake = asyncio.Event()
 
-    def publish(self, snapshot: Snapshot) -> None:
-        self._session.publish(snapshot)
-        self._wake.set()
+    def refresh(self) -> None:
+        """Work towards what the proxy's fleet should have now, if that is known."""
+        newest = self._newest(self.proxy.fleet) if self.proxy else None
+        if newest:
+            self._session.publish(newest)
+            self._wake.set()
 
     def close(self) -> None:
         """Have `run` return as soon as the response that is being written is out."""
@@ -92,7 +99,8 @@ class Stream:
         node = self._session.node
         assert node, "a session knows the node from the first request on"
         self.proxy = Proxy(node.id, node.cluster, datetime.now(UTC))
-        logger.info("proxy %s of %s connected", node.id or "?", node.cluster or "?")
+        logger.info("proxy %s of %s connected", self.proxy.id or "?", self.proxy.fleet or "?")
+        self.refresh()
         self._changed()
         self._observer.connected(self.proxy)
         return self.proxy
@@ -100,7 +108,7 @@ class Stream:
     def _part(self) -> None:
         proxy, self.proxy = self.proxy, None
         if proxy:
-            logger.info("proxy %s of %s disconnected", proxy.id or "?", proxy.cluster or "?")
+            logger.info("proxy %s of %s disconnected", proxy.id or "?", proxy.fleet or "?")
             self._changed()
             self._observer.disconnected(proxy)
 
