@@ -8,12 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-from edgerun.infra.bootstrap import bootstrap
 from edgerun.infra.local import control
 from edgerun.infra.local.edge import LocalEdge
 from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
+from edgerun.translate.bootstrap import bootstrap
 from local.harness import SERVER, origin
 
 ASLEEP = "import time\nwhile True: time.sleep(60)"

@@ -17,11 +17,11 @@ import pytest
 
 from edgerun.errors import AddressInUseError, EnvoyMissingError
 from edgerun.infra import envoy
-from edgerun.infra.bootstrap import bootstrap
 from edgerun.infra.local import ports
 from edgerun.infra.local.edge import LocalEdge
 from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
+from edgerun.translate.bootstrap import bootstrap
 from local.harness import ask, marked
 from local.tiny_xds import control_plane
 from support.poll import eventually

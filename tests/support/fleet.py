@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgerun.infra.bootstrap import bootstrap
 from edgerun.infra.local import admin
+from edgerun.translate.bootstrap import bootstrap
 from edgerun.translate.plan import LISTENER
 from edgerun.translate.rendering import rendered
 from edgerun.translate.translator import translate

@@ -1,1 +1,1 @@
-"""What runs a plan: Envoy's bootstrap and binary, and the places where origins live."""
+"""What runs a plan: Envoy's binary, and the places where origins live."""

@@ -12,7 +12,6 @@ import msgspec
 
 from ..api.meta import ObjectKey
 from ..infra import envoy
-from ..infra.bootstrap import bootstrap, layered_runtime
 from ..infra.local import control, instance
 from ..infra.local.edge import LocalEdge
 from ..infra.local.instance import Instance
@@ -22,6 +21,7 @@ from ..infra.local.processes import LocalOrigins
 from ..settings import LocalSettings, system_ca_file
 from ..sources.documents import FileProblem
 from ..sources.files import Folder
+from ..translate.bootstrap import bootstrap, layered_runtime
 from ..translate.plan import Plan
 from ..translate.rendering import static_config
 from ..translate.translator import translate

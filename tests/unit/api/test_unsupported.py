@@ -10,7 +10,7 @@ import pytest
 from edgerun.api.admission import admit
 from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.unsupported import REGEX_PROGRAM_SIZE, regex_problem, unsupported
-from edgerun.infra import bootstrap
+from edgerun.translate import bootstrap
 
 ENVOY = Path(sys.executable).with_name("envoy")
 GOOD = [

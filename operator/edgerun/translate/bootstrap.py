@@ -1,18 +1,22 @@
 """The configuration that Envoy starts with: where to ask for everything else, and how much of the machine it may take.
 
-Pure. Listeners, routes, clusters and endpoints come over delta ADS; none of them is here.
+Listeners, routes, clusters and endpoints come over delta ADS; none of them is here. The control plane is behind a Unix
+socket of the same machine, or a Service to which every proxy has to prove who it is (`channel`).
 
 Trap: `initial_fetch_timeout: 0s` makes Envoy wait for its first listeners and clusters for as long as it takes. With a
 limit it would call itself ready with nothing to serve.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..api.unsupported import REGEX_PROGRAM_SIZE
+from .channel import CONFIG_FOLDER, Channel, xds_service_cluster
 
 XDS_CLUSTER = "xds"
+ADMIN_CLUSTER = "admin"
 GIB = 1 << 30
+MAX_CONNECTIONS = 50_000
 
 # What is worth keeping of the hundred and more series of each cluster: the number of routes must not drown the rest.
 CLUSTER_SERIES = (
@@ -56,16 +60,46 @@ def bootstrap(
     xds_socket: Path,
     admin_socket: Path,
     max_heap_bytes: int = 2 * GIB,
-    max_downstream_connections: int = 50_000,
+    max_downstream_connections: int = MAX_CONNECTIONS,
 ) -> dict[str, Any]:
     """The bootstrap of an edge proxy whose control plane listens on `xds_socket`."""
+    node = {"id": node_id, "cluster": cluster}
+    clusters = [_xds_socket_cluster(xds_socket)]
+    return _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections)
+
+
+def pod_bootstrap(
+    *,
+    fleet: str,
+    channel: Channel,
+    admin_socket: PurePosixPath,
+    config_folder: PurePosixPath = CONFIG_FOLDER,
+    max_heap_bytes: int = 2 * GIB,
+    max_downstream_connections: int = MAX_CONNECTIONS,
+) -> dict[str, Any]:
+    """The bootstrap of an edge pod, one for the whole fleet: the node's id comes from `--service-node`.
+
+    `config_folder` holds the files of `channel.sds_files`. The cluster `admin` is there for a listener that comes over
+    LDS to tell the proxy's own metrics.
+    """
+    clusters = [xds_service_cluster(XDS_CLUSTER, channel, config_folder), _admin_cluster(admin_socket)]
+    return _bootstrap({"cluster": fleet}, admin_socket, clusters, max_heap_bytes, max_downstream_connections)
+
+
+def _bootstrap(
+    node: dict[str, str],
+    admin_socket: PurePosixPath,
+    clusters: list[dict[str, Any]],
+    max_heap_bytes: int,
+    max_connections: int,
+) -> dict[str, Any]:
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     return {
-        "node": {"id": node_id, "cluster": cluster},
+        "node": node,
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"ads_config": _ads_config(), "lds_config": ads, "cds_config": ads},
-        "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
-        "overload_manager": _overload_manager(max_heap_bytes, max_downstream_connections),
+        "static_resources": {"clusters": clusters},
+        "overload_manager": _overload_manager(max_heap_bytes, max_connections),
         "stats_config": _stats_config(),
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "layered_runtime": layered_runtime(),
@@ -85,15 +119,14 @@ def _ads_config() -> dict[str, Any]:
     }
 
 
-def _xds_cluster(xds_socket: Path) -> dict[str, Any]:
+def _xds_socket_cluster(xds_socket: Path) -> dict[str, Any]:
     keepalive = {"interval": "30s", "timeout": "5s"}
     http2 = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
-    endpoint = {"endpoint": {"address": {"pipe": {"path": str(xds_socket)}}}}
     return {
         "name": XDS_CLUSTER,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": _at_socket(XDS_CLUSTER, xds_socket),
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _TYPE + "upstreams.http.v3.HttpProtocolOptions",
@@ -101,6 +134,20 @@ def _xds_cluster(xds_socket: Path) -> dict[str, Any]:
             },
         },
     }
+
+
+def _admin_cluster(admin_socket: PurePosixPath) -> dict[str, Any]:
+    return {
+        "name": ADMIN_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": _at_socket(ADMIN_CLUSTER, admin_socket),
+    }
+
+
+def _at_socket(cluster: str, socket: PurePosixPath) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]}
 
 
 def _overload_manager(max_heap_bytes: int, max_connections: int) -> dict[str, Any]:
