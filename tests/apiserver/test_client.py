@@ -202,6 +202,18 @@ async def test_a_server_that_hangs_is_given_up_on_time(server: ApiServer, client
     assert await client.list_("Namespace")
 
 
+async def test_every_request_is_told_to_who_observes(server: ApiServer, namespace: str) -> None:
+    seen: list[tuple[str, int, float]] = []
+    async with connected(server.kubeconfig, observer=lambda *request: seen.append(request)) as client:
+        await client.apply(config_map(namespace))
+        with pytest.raises(NotFoundError):
+            await client.get(ObjectKey("ConfigMap", namespace, "b"))
+        with server.frozen(), pytest.raises(UnavailableError):
+            await client.list_("Namespace", timeout_s=0.3)
+    assert [(method, status) for method, status, _ in seen] == [("PATCH", 201), ("GET", 404), ("GET", 0)]
+    assert 0 < seen[0][2] < seen[2][2]
+
+
 async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nowhere"):
         async with connected(tmp_path / "nowhere"):

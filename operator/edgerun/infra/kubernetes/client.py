@@ -8,7 +8,8 @@ Trap: `apply` owns the fields that it sends and removes those it sent before and
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,7 @@ _ERRORS: Mapping[int, type[ApiError]] = {
 }
 
 Object = Mapping[str, Any]
+Observer = Callable[[str, int, float], None]  # of each request: its method, the status or 0 for no answer, and seconds
 
 
 class _Answer(NamedTuple):
@@ -60,12 +62,12 @@ class _Answer(NamedTuple):
 
 
 @asynccontextmanager
-async def connected(kubeconfig: Path | None = None) -> AsyncIterator["Client"]:
+async def connected(kubeconfig: Path | None = None, *, observer: Observer | None = None) -> AsyncIterator["Client"]:
     """A client: by `kubeconfig`, else as the pod that this is, else by the user's own kubeconfig.
 
     Raises SettingsError when none of them can be read. Nothing is asked of the server yet.
     """
-    client = Client(await _configuration(kubeconfig), kubeconfig)
+    client = Client(await _configuration(kubeconfig), kubeconfig, observer)
     try:
         yield client
     finally:
@@ -90,8 +92,8 @@ async def access(kubeconfig: Path | None = None) -> Access:
 class Client:
     """One connection pool to one API server. All verbs raise ApiError, as the tree in `errors` has it."""
 
-    def __init__(self, configuration: Configuration, kubeconfig: Path | None) -> None:
-        self._kubeconfig = kubeconfig
+    def __init__(self, configuration: Configuration, kubeconfig: Path | None, observer: Observer | None = None) -> None:
+        self._kubeconfig, self._observer = kubeconfig, observer
         self._api = _api(configuration)
 
     async def close(self) -> None:
@@ -168,15 +170,27 @@ class Client:
     ) -> dict[str, Any]:
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._send(method, path, query or {}, body, media)
+                answer = await self._observed(method, path, query or {}, body, media)
                 if answer.status == _UNAUTHORIZED:
                     await self._log_in_again()
-                    answer = await self._send(method, path, query or {}, body, media)
+                    answer = await self._observed(method, path, query or {}, body, media)
         except TimeoutError:
             raise UnavailableError(f"{method} {path}: no answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
         return _read(f"{method} {path}", answer)
+
+    async def _observed(
+        self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str
+    ) -> _Answer:
+        began, status = time.monotonic(), 0
+        try:
+            answer = await self._send(method, path, query, body, media)
+            status = answer.status
+            return answer
+        finally:
+            if self._observer:
+                self._observer(method, status, time.monotonic() - began)
 
     async def _send(self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str) -> _Answer:
         sent = await self._api.param_serialize(
