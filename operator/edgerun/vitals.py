@@ -24,6 +24,9 @@ class Vitals:
     sweep_period_s: float = 60.0
     """How old that should become at most."""
 
+    tried_age_s: float = 0.0
+    """Since that last succeeded or failed."""
+
     watching: bool = True
     """Whether the thread of the watches lives. It starts them anew by itself."""
 

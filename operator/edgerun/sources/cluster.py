@@ -66,6 +66,7 @@ class Cluster:
         self._sensor = Sensor(watched, self, login, namespaces=namespaces)
         self._hasten = asyncio.Event()
         self._swept_at: float | None = None
+        self._tried_at = self._loop.time()
         self._deaf = False
         self._complaint = ""
         self.corrections = Corrections()
@@ -78,6 +79,16 @@ class Cluster:
     def sweep_age_s(self) -> float | None:
         """Since when what was fed is known to have been all there is; None before the first sweep."""
         return None if self._swept_at is None else self._loop.time() - self._swept_at
+
+    @property
+    def tried_age_s(self) -> float:
+        """Since a sweep ended, well or not: much more than a period means that this process hangs, not the server."""
+        return self._loop.time() - self._tried_at
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread of the watches lives; it starts them anew by itself."""
+        return not self._sensor.dead
 
     @property
     def restarts(self) -> int:
@@ -133,6 +144,7 @@ class Cluster:
             except ApiError as error:
                 self._complain(str(error))
                 wish_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
+                self._tried_at = self._loop.time()
             await asyncio.sleep(max(wait_s, wish_s))
             wait_s = min(wait_s * 2, self._pace.sweep_s)
 
@@ -147,7 +159,7 @@ class Cluster:
             found += self._ledger.compare(kind, objects, began)
         self._ledger.forget(began - self._pace.sweep_s)
         self._judge(found, expected=expected)
-        self._swept_at, self._complaint = began, ""
+        self._swept_at, self._tried_at, self._complaint = began, self._loop.time(), ""
 
     async def _list(self, watched: Watched) -> list[Object]:
         found: list[Object] = []

@@ -78,6 +78,11 @@ class Sensor:
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, STOP_S)
 
+    @property
+    def dead(self) -> bool:
+        """Whether it was started, not stopped, and is gone all the same."""
+        return self._thread.ident is not None and not self._stopped.is_set() and not self._thread.is_alive()
+
     def restart(self) -> None:
         """End the watches; they begin anew by themselves."""
         self._end_run()
