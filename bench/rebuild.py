@@ -75,7 +75,7 @@ def after_edit_ms(controller: Controller, step: int) -> float:
     return milliseconds(controller.rebuild)
 
 
-async def nobody_refuses(world: World) -> str | None:
+async def nobody_refuses(world: World, edge: str) -> str | None:
     return None
 
 

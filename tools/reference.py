@@ -2,6 +2,8 @@
 
 Usage: reference.py [DIRECTORY], by default docs/reference. Owns the layout; every word about a field is the CRD's.
 
+Fields that stand in several places of the CRD, as a YAML alias, are written once; elsewhere a link leads to them.
+
 Trap: descriptions are plain text. What Markdown or the site that shows it would take for markup has to be escaped.
 """
 
@@ -28,6 +30,7 @@ class Field(NamedTuple):
     path: str
     schema: Schema
     required: bool
+    same_as: str = ""  # where the fields below it are written down, if not here
 
     @property
     def depth(self) -> int:
@@ -59,7 +62,7 @@ def page(definition: Schema, source: str) -> str:
         *rules(schema),
     ]
     for section in ("spec", "status"):
-        root, *found = fields(section, schema["properties"][section], section in schema.get("required", ()))
+        root, *found = fields(section, schema["properties"][section], section in schema.get("required", ()), {})
         parts += [f"## `{section}`", described(root), outline(found), *(titled(one) for one in found)]
     return "\n\n".join(parts) + "\n"
 
@@ -76,18 +79,23 @@ def head(definition: Schema, version: Schema) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def fields(path: str, schema: Schema, required: bool) -> Iterator[Field]:
-    """The field and all that is below it, in the order of the CRD."""
-    yield Field(path, schema, required)
-    yield from below(path, schema)
+def fields(path: str, schema: Schema, required: bool, written: dict[int, str]) -> Iterator[Field]:
+    """The field and all that is below it, in the order of the CRD. `written` is where groups of fields stand."""
+    groups = list(inside(path, schema))
+    same_as = next((written[id(group)] for _, group in groups if id(group) in written), "")
+    yield Field(path, schema, required, same_as)
+    for where, group in groups:
+        if written.setdefault(id(group), path) == path:
+            for name, child in group.items():
+                needed = schema if where == path else schema.get("items", schema.get("additionalProperties", {}))
+                yield from fields(f"{where}.{name}", child, name in needed.get("required", ()), written)
 
 
-def below(path: str, schema: Schema) -> Iterator[Field]:
-    for name, child in schema.get("properties", {}).items():
-        yield from fields(f"{path}.{name}", child, name in schema.get("required", ()))
-    for suffix, inner in (("[]", schema.get("items")), ("{}", schema.get("additionalProperties"))):
+def inside(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """The group of fields of an object, of a list's items or of a map's values, and how its path begins."""
+    for suffix, inner in (("", schema), ("[]", schema.get("items")), ("{}", schema.get("additionalProperties"))):
         if inner and "properties" in inner:
-            yield from below(path + suffix, inner)
+            yield path + suffix, inner["properties"]
 
 
 def outline(found: list[Field]) -> str:
@@ -116,6 +124,8 @@ def described(field: Field) -> str:
     if inner:
         what, facts = "item" if "items" in schema else "value", [typed(inner), *bounds(inner)]
         parts.append(wrapped(f"Each {what} ({', '.join(facts)}): {escaped(inner['description'])}"))
+    if field.same_as:
+        parts.append(f"Its fields are those of [`{field.same_as}`](#{anchor(field.same_as)}).")
     return "\n\n".join([*parts, *rules(schema, inner)])
 
 
@@ -129,7 +139,7 @@ def typed(schema: Schema) -> str:
         unique = f", unique by {keys}" if keys else ", no item twice" if _is_set(schema) else ""
         return f"list of {inner}s{unique}"
     if "additionalProperties" in schema:
-        return f"map of {schema['additionalProperties']['type']}s"
+        return f"map of {schema['additionalProperties'].get('type', 'integer or string')}s"
     return f"{kind}, {schema['format']}" if "format" in schema else kind
 
 

@@ -51,7 +51,7 @@ async def answered_by(proxy: Proxy) -> str | None:
     return (await fetch(proxy.port, "/")).header("x-origin")
 
 
-async def _nobody_to_ask(_: World) -> str | None:
+async def _nobody_to_ask(world: World, edge: str) -> str | None:
     return None
 
 

@@ -12,7 +12,7 @@ from edgerun.sources.files import Folder
 from edgerun.translate.world import Edge, World
 
 
-async def _nobody_to_ask(_: World) -> str | None:
+async def _nobody_to_ask(world: World, edge: str) -> str | None:
     return None
 
 

@@ -92,7 +92,7 @@ def _proxy(directory: Path, xds_socket: Path, name: str) -> Proxy:
 def _static_listener(port: int) -> Mapping[str, Any]:
     plan = translate(World(edge=Edge(port=port)))
     (listener,) = rendered(plan)["listeners"]
-    assert plan.resources[LISTENER]
+    assert plan.fleets["default"][LISTENER]
     static: Mapping[str, Any] = listener | {"name": "own"}
     return static
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from . import API_VERSION, GROUP, edgeroute, originservice
+from . import API_VERSION, GROUP, edgeproxy, edgeroute, originservice
+from .edgeproxy import EdgeProxy
 from .edgeroute import EdgeRoute
 from .originservice import OriginService
 from .problems import Problem
@@ -17,14 +18,15 @@ from .rules import holds, rule_problems
 from .schema import Kind, completed, kinds
 from .structure import near, quoted, structure_problems
 
-_SHAPES = {edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
+Served = EdgeProxy | EdgeRoute | OriginService
+_SHAPES = {edgeproxy.KIND: EdgeProxy, edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """`object` is there when there are no `problems`."""
 
-    object: EdgeRoute | OriginService | None
+    object: Served | None
     problems: tuple[Problem, ...] = ()
 
 
@@ -63,7 +65,8 @@ def _unknown_kind(raw: Mapping[str, Any]) -> Problem:
 
 
 def _listed() -> str:
-    return " and ".join(kinds())
+    *others, last = kinds()
+    return f"{', '.join(others)} and {last}"
 
 
 def _problems(kind: Kind, value: Mapping[str, Any]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from .meta import Condition
+from .problems import Refusal
 
 
 class ConditionType(StrEnum):
@@ -30,6 +31,14 @@ def false(type: ConditionType, reason: str, message: str) -> Condition:
 
 def unknown(type: ConditionType, reason: str, message: str) -> Condition:
     return Condition(type=type.value, status="Unknown", reason=reason, message=message)
+
+
+def accepted(refusal: Refusal | None, serving: int | None) -> Condition:
+    """Whether the newest version of an object is the one that serves; `serving` is the generation that does."""
+    if refusal is None:
+        return true(ConditionType.ACCEPTED, "Accepted")
+    kept = f" (generation {serving} keeps serving)" if serving is not None else ""
+    return false(ConditionType.ACCEPTED, refusal.reason, refusal.message + kept)
 
 
 def folded(conditions: Iterable[Condition]) -> Condition:

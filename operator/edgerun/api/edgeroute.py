@@ -120,6 +120,7 @@ class Rule(Frozen, frozen=True):
 
 class EdgeRouteSpec(Frozen, frozen=True):
     rules: tuple[Rule, ...]
+    edge: str = "default"
     hostnames: tuple[str, ...] = ()
 
 

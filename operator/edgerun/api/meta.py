@@ -7,14 +7,17 @@ import msgspec
 
 
 class ObjectKey(NamedTuple):
-    """Names one object, everywhere in the control plane. Sorts by kind, then namespace, then name."""
+    """Names one object, everywhere in the control plane. Sorts by kind, then namespace, then name.
+
+    `namespace` is "" for kinds that belong to the cluster as a whole.
+    """
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
 class Frozen(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):

@@ -133,6 +133,11 @@ TWINS: Mapping[str, Twin] = {
     "!n.lowerAscii().startsWith('x-envoy-') && !n.lowerAscii().startsWith('x-edgerun-'))": _unchangeable(_OF_THE_EDGE),
     "self.all(n, !(n.lowerAscii() in ['host', 'connection', 'content-length', 'keep-alive', "
     "'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']))": _unchangeable(()),
+    "size(self.metadata.name) <= 40 && !self.metadata.name.contains('.')": lambda proxy: (
+        len(proxy["metadata"]["name"]) <= 40 and "." not in proxy["metadata"]["name"]
+    ),
+    "!has(self.autoscaling) || !has(self.replicas)": lambda spec: "autoscaling" not in spec or "replicas" not in spec,
+    "self.minReplicas <= self.maxReplicas": lambda bounds: bounds["minReplicas"] <= bounds["maxReplicas"],
     "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')": lambda service: (
         len(service["metadata"]["name"]) <= 63 and "." not in service["metadata"]["name"]
     ),

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import re2
 
+from .edgeproxy import EdgeProxy
 from .edgeroute import EdgeRoute, NamedMatch, PathMatchType, RouteMatch, StringMatchType
 from .originservice import OriginService
 from .problems import Problem
@@ -23,9 +24,9 @@ REGEX_PROGRAM_SIZE = 2_000
 _BACK_REFERENCES = tuple(f"invalid escape sequence: \\{digit}" for digit in range(1, 10))
 
 
-def unsupported(found: EdgeRoute | OriginService) -> tuple[Problem, ...]:
+def unsupported(found: EdgeProxy | EdgeRoute | OriginService) -> tuple[Problem, ...]:
     """Every value of an admitted object that Envoy would refuse."""
-    if isinstance(found, OriginService):
+    if not isinstance(found, EdgeRoute):
         return ()
     return tuple(
         Problem(field, message)

@@ -6,17 +6,19 @@ An object is programmed when a proxy has acknowledged the first plan that held i
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-from ..api import conditions, edgeroute
+from ..api import conditions, edgeproxy, edgeroute
 from ..api.conditions import ConditionType
+from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginServiceStatus
 from ..sources.store import rfc3339
 from ..translate.plan import Plan, Verdict
-from ..translate.statuses import Progress, origin_status, route_status
+from ..translate.statuses import Progress, fleet_status, origin_status, route_status
 
-Status = EdgeRouteStatus | OriginServiceStatus
+Status = EdgeProxyStatus | EdgeRouteStatus | OriginServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,20 @@ class Line:
     status: Status
 
 
+class Crew(Protocol):
+    """Who serves an edge."""
+
+    def __call__(self, edge: str) -> Sequence[int]:
+        """Of each proxy that should serve it, the serial that it has acknowledged; 0 of one that is not heard of."""
+
+
 @dataclass(slots=True)
 class Board:
-    """`acked` tells, of each connected proxy, the serial that it has acknowledged."""
+    """`before` is the status that was said of an object before this process did; its times go on."""
 
-    edge: str
-    acked: Callable[[], Sequence[int]]
+    acked: Crew
     clock: Callable[[], datetime]
+    before: Callable[[ObjectKey], Status | None] = lambda key: None
     lines: dict[ObjectKey, Line] = field(default_factory=dict)
     _verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     _serials: dict[ObjectKey, tuple[int, int]] = field(default_factory=dict)  # generation, first serial with it
@@ -59,34 +68,38 @@ class Board:
 
     def refresh(self) -> tuple[ObjectKey, ...]:
         """Bring every status up to date; the keys of those that changed."""
-        acked = self.acked()
         gone = self.lines.keys() - self._verdicts.keys()
         for key in gone:
             del self.lines[key]
-        changed = tuple(self._refreshed(acked))
+        changed = tuple(self._refreshed())
         return (*sorted(gone), *changed)
 
-    def _refreshed(self, acked: Sequence[int]) -> Iterator[ObjectKey]:
+    def _refreshed(self) -> Iterator[ObjectKey]:
         now = rfc3339(self.clock())
+        acked: dict[str, Sequence[int]] = {}
         for key, verdict in self._verdicts.items():
-            progress = self._progress(key, acked)
+            if verdict.edge not in acked:
+                acked[verdict.edge] = self.acked(verdict.edge)
+            progress = self._progress(verdict, acked[verdict.edge])
             line = self.lines.get(key)
             if line and line.verdict == verdict and line.progress == progress:
                 continue
-            status = _status(verdict, progress, line.status if line else None, now)
+            status = _status(verdict, progress, line.status if line else self.before(key), now)
             self.lines[key] = Line(verdict, progress, status)
             if line is None or line.status != status:
                 yield key
 
-    def _progress(self, key: ObjectKey, acked: Sequence[int]) -> Progress:
-        programmed = sum(serial >= self._serials[key][1] for serial in acked)
-        complete = self._complete.get(key)
+    def _progress(self, verdict: Verdict, acked: Sequence[int]) -> Progress:
+        programmed = sum(serial >= self._serials[verdict.key][1] for serial in acked)
+        complete = self._complete.get(verdict.key)
         informed = 0 if complete is None else sum(serial >= complete for serial in acked)
-        return Progress(self.edge, len(acked), programmed, informed)
+        return Progress(verdict.edge, len(acked), programmed, informed)
 
 
 def _status(verdict: Verdict, progress: Progress, before: Status | None, now: str) -> Status:
     if verdict.key.kind == edgeroute.KIND:
         old = before if isinstance(before, EdgeRouteStatus) else EdgeRouteStatus()
         return route_status(verdict, progress, old, now=now)
+    if verdict.key.kind == edgeproxy.KIND:
+        return fleet_status(verdict, before if isinstance(before, EdgeProxyStatus) else EdgeProxyStatus(), now=now)
     return origin_status(verdict, before if isinstance(before, OriginServiceStatus) else OriginServiceStatus(), now=now)

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ..api.admission import Served
 from ..api.meta import ObjectKey
 from ..sources.holdoff import HoldOff
-from ..sources.store import Served, Store
+from ..sources.store import Store
 from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
 from ..xds.server import Proxy, Refused, Server
-from .board import Board
+from .board import Board, Status
 from .quarantine import Refuses, culprits, suspects
 
 REMEMBERED = 32  # worlds that a proxy may still refuse; older ones were superseded on their way
@@ -35,13 +36,17 @@ class Published:
 
 @dataclass(slots=True)
 class Controller:
-    """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves."""
+    """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves.
+
+    `before` knows what was said of an object before this process began.
+    """
 
     edge: Edge
     act: Callable[[Plan], None]
     tell: Callable[[tuple[ObjectKey, ...]], None]
     refuses: Refuses
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    before: Callable[[ObjectKey], Status | None] = lambda key: None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     server: Server = field(init=False)
@@ -56,7 +61,7 @@ class Controller:
     def __post_init__(self) -> None:
         self.store = Store(self.edge, self.clock, self.holdoff.mark)
         self.server = Server(observer=self)
-        self.board = Board(self.edge.name, self._acked, self.clock)
+        self.board = Board(self._acked, self.clock, self.before)
 
     async def run(self) -> None:
         """Rebuild whenever the store has settled, and mend what proxies refuse, until cancelled."""
@@ -68,7 +73,7 @@ class Controller:
         """World, Plan, and everybody told. The plan is on its way to every proxy when this returns."""
         world = self.store.snapshot()
         plan = translate(world)
-        serial = self.server.publish({self.edge.name: plan.resources})
+        serial = self.server.publish(plan.fleets)
         self.published = Published(serial, world, plan)
         self._recent[serial] = world
         self._recent.pop(serial - REMEMBERED, None)
@@ -96,7 +101,7 @@ class Controller:
 
     def acknowledged(self, proxy: Proxy, serial: int) -> None:
         """`proxy` serves everything up to `serial`."""
-        lowest = min(self._acked(), default=0)
+        lowest = min((one.acked_serial for one in self.server.proxies()), default=0)
         proven = [key for key, (first, _) in self._unproven.items() if first <= lowest]
         for key in proven:
             self.store.prove(self._unproven.pop(key)[1])
@@ -124,10 +129,11 @@ class Controller:
         if world is None or refused.serial <= self._mended:
             return
         self._mended = refused.serial
-        names = [(refused.type_url, name) for name in refused.names]
+        edge = refused.proxy.fleet
+        names = [(edge, refused.type_url, name) for name in refused.names]
         proven = {key: entry.proven for key, entry in self.store.entries.items() if entry.proven}
         among = suspects(translate(world), world, names, proven)
-        found = await culprits(world, among, self.refuses) if len(among) > 1 else {}
+        found = await culprits(world, edge, among, self.refuses) if len(among) > 1 else {}
         words = found or {served.key: refused.message for served in among}
         if not words:
             logger.error("a proxy refused %s, and no object explains it: %s", refused.names, refused.message)
@@ -136,7 +142,7 @@ class Controller:
                 self.store.quarantine(served, words[served.key])
 
     def _expect_proof(self, published: Published) -> None:
-        served: tuple[Served, ...] = (*published.world.routes, *published.world.origins)
+        served: tuple[Served, ...] = (*published.world.proxies, *published.world.routes, *published.world.origins)
         before = self._unproven
         self._unproven = {}
         for one in served:
@@ -144,8 +150,11 @@ class Controller:
                 first, known = before.get(one.key, (published.serial, one))
                 self._unproven[one.key] = (first, one) if known is one else (published.serial, one)
 
-    def _acked(self) -> tuple[int, ...]:
-        return tuple(proxy.acked_serial for proxy in self.server.proxies())
+    def _acked(self, edge: str) -> tuple[int, ...]:
+        heard = tuple(proxy.acked_serial for proxy in self.server.proxies() if proxy.fleet == edge)
+        fleet = self.store.fleets.get(edge)
+        silent = fleet.ready - len(heard) if fleet else 0
+        return heard + (0,) * silent
 
     def _refresh(self) -> None:
         changed = self.board.refresh()

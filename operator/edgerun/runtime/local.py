@@ -76,8 +76,8 @@ class LocalRuntime:
     def __init__(self, settings: LocalSettings, audience: Audience, here: Instance, leash: Leash) -> None:
         self._settings, self._audience, self._here, self._leash = settings, audience, here, leash
         ca_file = settings.ca_file or system_ca_file()
-        edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file, reuse_port=False)
-        self.controller = Controller(edge, self._act, self._tell, _refusal)
+        edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file=ca_file, reuse_port=False)
+        self.controller = Controller(edge, self._act, self._tell, envoy_refusal)
         self.edge = self._local_edge()
         self._origins = LocalOrigins(
             self.controller.store.observe,
@@ -175,6 +175,6 @@ class LocalRuntime:
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
 
 
-async def _refusal(world: World) -> str | None:
-    """Why Envoy would refuse what follows from `world`, or None; no proxy that serves is asked."""
-    return await envoy.refusal(static_config(translate(world)) | {"layered_runtime": layered_runtime()})
+async def envoy_refusal(world: World, edge: str) -> str | None:
+    """Why Envoy would refuse what `edge` is to have in `world`, or None; no proxy that serves is asked."""
+    return await envoy.refusal(static_config(translate(world), edge) | {"layered_runtime": layered_runtime()})

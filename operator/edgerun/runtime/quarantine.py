@@ -5,37 +5,43 @@ by `envoy --mode validate` on ever smaller halves of what is new. Only it goes i
 serves.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+from ..api.admission import Served
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
-from ..sources.store import Served
-from ..translate.plan import Plan
+from ..translate.plan import Contribution, Plan
 from ..translate.world import World
 
-Refuses = Callable[[World], Awaitable[str | None]]
+
+class Refuses(Protocol):
+    """Asks Envoy, not a proxy that serves."""
+
+    def __call__(self, world: World, edge: str) -> Awaitable[str | None]:
+        """Why Envoy would refuse what `edge` is to have in this world, or None."""
 
 
 def suspects(
-    plan: Plan, world: World, names: Iterable[tuple[str, str]], proven: Mapping[ObjectKey, Served]
+    plan: Plan, world: World, names: Iterable[Contribution], proven: Mapping[ObjectKey, Served]
 ) -> tuple[Served, ...]:
     """Of the objects that shaped the refused resources, those whose version no proxy has ever acknowledged."""
     shaped = frozenset().union(*(plan.contributors.get(name, frozenset()) for name in names))
-    served: tuple[Served, ...] = (*world.routes, *world.origins)
+    served: tuple[Served, ...] = (*world.proxies, *world.routes, *world.origins)
     return tuple(found for found in served if found.key in shaped and proven.get(found.key) != found)
 
 
-async def culprits(world: World, among: Sequence[Served], refuses: Refuses) -> dict[ObjectKey, str]:
+async def culprits(world: World, edge: str, among: Sequence[Served], refuses: Refuses) -> dict[ObjectKey, str]:
     """Of `among`, the objects that Envoy refuses, with its words. Empty when it takes each of them alone."""
-    words = await refuses(_with(world, among)) if among else None
+    words = await refuses(_with(world, among), edge) if among else None
     if words is None:
         return {}
     if len(among) == 1:
         return {among[0].key: words}
     half = len(among) // 2
-    left = await culprits(world, among[:half], refuses)
-    return left | await culprits(world, among[half:], refuses)
+    left = await culprits(world, edge, among[:half], refuses)
+    return left | await culprits(world, edge, among[half:], refuses)
 
 
 def _with(world: World, among: Sequence[Served]) -> World:

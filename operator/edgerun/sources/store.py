@@ -12,17 +12,19 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from ..api import API_VERSION, edgeroute, originservice
-from ..api.admission import admit
+from ..api import API_VERSION
+from ..api.admission import Served, admit
+from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
 from ..api.problems import Problem, Refusal, summary
+from ..api.resources import RESOURCES
+from ..api.schema import kinds
 from ..api.unsupported import unsupported
-from ..translate.world import Edge, OriginObservation, World
+from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, World
 from .documents import Lines
 
-Served = EdgeRoute | OriginService
 T = TypeVar("T")
 
 
@@ -69,9 +71,11 @@ def key_of(raw: Mapping[str, Any]) -> ObjectKey | None:
     """The key of an object as its author wrote it, if it has one."""
     metadata = raw.get("metadata")
     kind = raw.get("kind")
-    if not isinstance(metadata, Mapping) or kind not in (edgeroute.KIND, originservice.KIND):
+    if not isinstance(metadata, Mapping) or not isinstance(kind, str) or kind not in kinds():
         return None
     name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+    if not RESOURCES[kind].namespaced:
+        namespace = ""
     if raw.get("apiVersion") != API_VERSION or not isinstance(name, str) or not isinstance(namespace, str):
         return None
     return ObjectKey(kind, namespace, name)
@@ -86,6 +90,8 @@ class Store:
     changed: Changed
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
+    fleets: dict[str, FleetObservation] = field(default_factory=dict)
+    installation: Installation | None = None
 
     def apply(self, change: Change) -> None:
         """Take in what a source sees. A version that changes nothing is dropped here."""
@@ -105,6 +111,18 @@ class Store:
         else:
             self.observations[key] = observation
         self.changed(urgent=True)
+
+    def observe_fleet(self, name: str, observation: FleetObservation) -> None:
+        """Take in what the infrastructure says of the pods of an EdgeProxy."""
+        if self.fleets.get(name) != observation:
+            self.fleets[name] = observation
+            self.changed(urgent=False)
+
+    def settle(self, installation: Installation) -> None:
+        """Take in where the operator itself lives, and what its proxies trust."""
+        if self.installation != installation:
+            self.installation = installation
+            self.changed(urgent=False)
 
     def prove(self, served: Served) -> None:
         """Every proxy has acknowledged this version: should a later one be refused, this one serves."""
@@ -126,9 +144,12 @@ class Store:
         serving = [entry.serving for entry in self.entries.values() if entry.serving]
         return World(
             edge=self.edge,
+            installation=self.installation,
+            proxies=tuple(found for found in serving if isinstance(found, EdgeProxy)),
             routes=tuple(found for found in serving if isinstance(found, EdgeRoute)),
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
+            fleets=dict(self.fleets),
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},
         )
 

@@ -10,10 +10,9 @@ from enum import IntEnum
 from pathlib import Path
 
 from ..api import GROUP, originservice
-from ..api.admission import admit, foreign
+from ..api.admission import Served, admit, foreign
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
-from ..api.originservice import OriginService
 from ..api.problems import Problem
 from ..api.structure import near
 from ..api.unsupported import unsupported
@@ -53,7 +52,7 @@ class _Checked:
 
     document: Document
     key: ObjectKey | None
-    object: EdgeRoute | OriginService | None
+    object: Served | None
     problems: tuple[Problem, ...]
 
 

@@ -7,7 +7,7 @@ Trap: `initial_fetch_timeout: 0s` makes Envoy wait for its first listeners and c
 limit it would call itself ready with nothing to serve.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from ..api.unsupported import REGEX_PROGRAM_SIZE
@@ -88,7 +88,7 @@ def pod_bootstrap(
 
 def _bootstrap(
     node: dict[str, str],
-    admin_socket: PurePosixPath,
+    admin_socket: PurePath,
     clusters: list[dict[str, Any]],
     max_heap_bytes: int,
     max_connections: int,
@@ -145,7 +145,7 @@ def _admin_cluster(admin_socket: PurePosixPath) -> dict[str, Any]:
     }
 
 
-def _at_socket(cluster: str, socket: PurePosixPath) -> dict[str, Any]:
+def _at_socket(cluster: str, socket: PurePath) -> dict[str, Any]:
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
     return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]}
 

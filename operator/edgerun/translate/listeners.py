@@ -10,6 +10,7 @@ from typing import Any
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.health_check.v3 import health_check_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 from envoy.extensions.filters.http.on_demand.v3 import on_demand_pb2
@@ -18,11 +19,15 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
+from .bootstrap import ADMIN_CLUSTER
 from .clusters import ADS, BUFFER_BYTES, packed
-from .names import LISTENER_NAME, ROUTES_NAME
+from .names import LISTENER_NAME, PROBES_LISTENER_NAME, ROUTES_NAME
+from .plan import Resource, resource
 from .world import Edge
 
 KIB = 1024
+READY_PATH = "/ready"
+METRICS_PATH = "/metrics"
 STREAM_IDLE_TIMEOUT_S = 300
 
 # Without a range of its own Envoy calls private and loopback addresses internal, and believes their x-envoy headers.
@@ -57,6 +62,14 @@ ACCESS_LOG_FIELDS = {
 }
 
 
+def listeners(edge: Edge) -> tuple[Resource, ...]:
+    """All listeners of `edge`: the one for clients and, where somebody asks how a proxy is, the one for them."""
+    found = [resource(LISTENER_NAME, listener(edge))]
+    if edge.probes_port:
+        found.append(resource(PROBES_LISTENER_NAME, probes_listener(edge)))
+    return tuple(found)
+
+
 def listener(edge: Edge) -> Any:
     """The listener of `edge`: plain HTTP/1.1 and HTTP/2, routed by the RouteConfiguration that comes over ADS."""
     manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": packed(_http_manager())}
@@ -66,6 +79,42 @@ def listener(edge: Edge) -> Any:
         per_connection_buffer_limit_bytes={"value": BUFFER_BYTES},
         enable_reuse_port={"value": edge.reuse_port},
         filter_chains=[{"filters": [manager]}],
+    )
+
+
+def probes_listener(edge: Edge) -> Any:
+    """Where the kubelet asks whether the proxy is ready, and Prometheus how it fares; nothing else is answered.
+
+    It comes over xDS as the other one does, and workers accept nothing before both are there: ready means serving.
+    `/ready` fails as soon as the proxy drains.
+    """
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": packed(_probes_manager())}
+    return listener_pb2.Listener(
+        name=PROBES_LISTENER_NAME,
+        address={"socket_address": {"address": edge.address, "port_value": edge.probes_port}},
+        ignore_global_conn_limit=True,  # a proxy that is full of clients is not ill
+        filter_chains=[{"filters": [manager]}],
+    )
+
+
+def _probes_manager() -> Any:
+    health = health_check_pb2.HealthCheck(
+        pass_through_mode={"value": False}, headers=[{"name": ":path", "string_match": {"exact": READY_PATH}}]
+    )
+    metrics = {
+        "match": {"path": METRICS_PATH, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+        "route": {"cluster": ADMIN_CLUSTER, "prefix_rewrite": "/stats/prometheus", "timeout": {"seconds": 30}},
+    }
+    return http_connection_manager_pb2.HttpConnectionManager(
+        stat_prefix="probes",
+        route_config={"name": "probes", "virtual_hosts": [{"name": "probes", "domains": ["*"], "routes": [metrics]}]},
+        http_filters=[
+            {"name": "envoy.filters.http.health_check", "typed_config": packed(health)},
+            {"name": "envoy.filters.http.router", "typed_config": packed(router_pb2.Router())},
+        ],
+        normalize_path={"value": True},
+        request_headers_timeout={"seconds": 10},
+        stream_idle_timeout={"seconds": 60},
     )
 
 

@@ -10,6 +10,7 @@ from ..api.edgeroute import EdgeRoute, Rule
 from ..api.meta import ObjectKey
 
 LISTENER_NAME = "edge"
+PROBES_LISTENER_NAME = "probes"
 ROUTES_NAME = "edge"
 MISSING_CLUSTER = "missing"  # never delivered: its share of a split answers 500
 

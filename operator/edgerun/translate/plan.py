@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..api.meta import Condition, ObjectKey
 from ..api.originservice import OriginService
+from .world import FleetObservation
 
 _PREFIX = "type.googleapis.com/envoy."
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
@@ -36,6 +37,9 @@ def serialised(type_url: str, name: str, body: bytes) -> Resource:
 
 
 Resources = Mapping[str, Mapping[str, Resource]]  # type URL -> name -> resource
+Fleets = Mapping[str, Resources]  # name of an edge -> what its proxies should have
+Manifest = Mapping[str, Any]  # an object of Kubernetes, as it is applied
+Contribution = tuple[str, str, str]  # name of an edge, type URL, name of a resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Verdict:
     """What translating says of one object, before anybody has been asked whether it runs.
 
     `conditions` lack Programmed and Ready, transition times and nothing else. `waits_for` is a Ready condition
-    that holds although everything else is fine: an origin without a replica, say.
+    that holds although everything else is fine: an origin without a replica, say. `edge` names who has to serve it.
     """
 
     key: ObjectKey
@@ -51,13 +55,19 @@ class Verdict:
     conditions: tuple[Condition, ...]
     url: str = ""
     waits_for: Condition | None = None
+    edge: str = ""
+    fleet: FleetObservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`contributors` maps a resource (type URL, name) to the objects that shaped it: the suspects of a NACK."""
+    """`fleets` has the resources of each edge, `manifests` what must exist in the cluster.
 
-    resources: Resources = field(default_factory=dict)
+    `contributors` maps a resource of an edge to the objects that shaped it: the suspects of a NACK.
+    """
+
+    fleets: Fleets = field(default_factory=dict)
+    manifests: tuple[Manifest, ...] = ()
     origins: tuple[OriginService, ...] = ()
     verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
-    contributors: Mapping[tuple[str, str], frozenset[ObjectKey]] = field(default_factory=dict)
+    contributors: Mapping[Contribution, frozenset[ObjectKey]] = field(default_factory=dict)

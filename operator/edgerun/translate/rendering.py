@@ -9,7 +9,9 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from google.protobuf import json_format
 
+from ..api.edgeproxy import DEFAULT_NAME
 from ..api.meta import Condition
+from .bootstrap import ADMIN_CLUSTER, XDS_CLUSTER
 from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Plan, Resource, Verdict
 
 _SECTIONS = {
@@ -20,34 +22,40 @@ _SECTIONS = {
 }
 
 
-def rendered(plan: Plan) -> dict[str, Any]:
-    """Envoy's resources in its own JSON spelling, and what is to be said of each object."""
-    resources = {
-        section: [_decoded(item, message) for _, item in sorted(plan.resources.get(type_url, {}).items())]
+def rendered(plan: Plan, edge: str = DEFAULT_NAME) -> dict[str, Any]:
+    """The resources of `edge` in Envoy's own JSON spelling, and what is to be said of each object."""
+    return _resources(plan, edge) | {"verdicts": [_verdict(verdict) for verdict in plan.verdicts.values()]}
+
+
+def _resources(plan: Plan, edge: str) -> dict[str, Any]:
+    own = plan.fleets.get(edge, {})
+    return {
+        section: [_decoded(item, message) for _, item in sorted(own.get(type_url, {}).items())]
         for section, (type_url, message) in _SECTIONS.items()
     }
-    return resources | {"verdicts": [_verdict(verdict) for verdict in plan.verdicts.values()]}
 
 
-def static_config(plan: Plan) -> dict[str, Any]:
-    """The Plan as a bootstrap without a control plane, for `envoy --mode validate`: what it refuses, xDS would NACK."""
-    resources = rendered(plan)
+def static_config(plan: Plan, edge: str = DEFAULT_NAME) -> dict[str, Any]:
+    """What `edge` is to have, as a bootstrap for `envoy --mode validate`: what it refuses, xDS would NACK."""
+    resources = _resources(plan, edge)
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
             manager = chain["filters"][0]["typed_config"]
-            manager.pop("rds")
-            manager["route_config"] = resources["routes"][0] | {"validate_clusters": False}
-    static = {"listeners": resources["listeners"], "clusters": [*resources["clusters"], _NO_CONTROL_PLANE]}
+            if manager.pop("rds", None):
+                manager["route_config"] = resources["routes"][0] | {"validate_clusters": False}
+    static = {"listeners": resources["listeners"], "clusters": [*resources["clusters"], *_OF_THE_BOOTSTRAP]}
     node = {"id": "validate", "cluster": "validate"}
     return {"node": node, "dynamic_resources": {"ads_config": _ADS_CONFIG}, "static_resources": static}
 
 
 # EDS clusters name ADS as their source, so there must be one; nobody connects to it while validating.
-_NO_CONTROL_PLANE = {"name": "xds", "type": "STATIC", "load_assignment": {"cluster_name": "xds"}}
+_OF_THE_BOOTSTRAP = [
+    {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name}} for name in (XDS_CLUSTER, ADMIN_CLUSTER)
+]
 _ADS_CONFIG = {
     "api_type": "DELTA_GRPC",
     "transport_api_version": "V3",
-    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
+    "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
 }
 
 

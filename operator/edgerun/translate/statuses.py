@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from ..api import conditions
 from ..api.conditions import ConditionType
+from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus, EdgeStatus
 from ..api.meta import Condition
 from ..api.originservice import OriginServiceStatus
 from .plan import Verdict
+from .world import FleetObservation
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of `proxies` connected to the edge, `programmed` have acknowledged the version that holds this generation.
+    """Of the `proxies` of the edge, `programmed` have acknowledged the version that holds this generation.
 
     `informed` have acknowledged a version in which all that it waits for was there: the endpoints of its origins, say.
     """
@@ -37,6 +39,21 @@ def route_status(verdict: Verdict, progress: Progress, before: EdgeRouteStatus, 
     )
     edge = EdgeStatus(name=progress.edge, proxies=progress.proxies, programmed=progress.programmed)
     return EdgeRouteStatus(observed_generation=verdict.generation, url=verdict.url, conditions=parts, edges=(edge,))
+
+
+def fleet_status(verdict: Verdict, before: EdgeProxyStatus, *, now: str) -> EdgeProxyStatus:
+    """The status of an EdgeProxy."""
+    observed = verdict.fleet or FleetObservation()
+    ready = conditions.folded([*verdict.conditions, *([verdict.waits_for] if verdict.waits_for else [])])
+    return EdgeProxyStatus(
+        observed_generation=verdict.generation,
+        replicas=observed.replicas,
+        ready_replicas=observed.ready,
+        addresses=observed.addresses,
+        conditions=conditions.settled(
+            (*verdict.conditions, ready), before.conditions, generation=verdict.generation, now=now
+        ),
+    )
 
 
 def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) -> OriginServiceStatus:

@@ -1,49 +1,72 @@
 """World in, Plan out. Read this first: the other modules of the package are its parts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from .clusters import service_resources, url_cluster_message
-from .listeners import listener
-from .names import LISTENER_NAME, ROUTES_NAME
+from .edges import edges
+from .listeners import listeners
+from .manifests import manifests
+from .names import ROUTES_NAME
 from .origins import Directory, Target, Targets
-from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Plan, Resource, Resources, resource, serialised
-from .routes import route_table
+from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Contribution, Plan, Resource, Resources, resource, serialised
+from .routes import RouteTable, route_table
 from .verdicts import verdicts
-from .world import World
+from .world import Edge, World
+
+
+class _Fleet(NamedTuple):
+    """What one edge is to serve."""
+
+    edge: Edge
+    targets: Targets
+    table: RouteTable
 
 
 def translate(world: World) -> Plan:
     """Everything that follows from `world`. Equal worlds give equal plans, byte for byte, in any order of objects."""
     directory = Directory.of(world)
     targets = {route.key: directory.targets(route) for route in world.routes}
-    table = route_table(world.routes, targets, world.edge.port)
+    fleets = {name: _fleet(edge, world.routes, targets) for name, edge in edges(world).items()}
     origins = tuple(sorted(world.origins, key=lambda service: service.key))
-    edge = (resource(LISTENER_NAME, listener(world.edge)), serialised(ROUTES, ROUTES_NAME, table.body))
     return Plan(
-        resources=_by_type((*edge, *_origin_resources(world, targets))),
+        fleets={name: _resources(fleet, world) for name, fleet in fleets.items()},
+        manifests=manifests(world, origins),
         origins=origins,
-        verdicts=verdicts(world, directory, table, targets),
-        contributors=_contributors(targets),
+        verdicts=verdicts(world, directory, targets, {name: (one.edge, one.table) for name, one in fleets.items()}),
+        contributors={name: keys for fleet in fleets.values() for name, keys in _contributors(fleet).items()},
     )
 
 
-def _origin_resources(world: World, targets: Targets) -> Iterable[Resource]:
+def _fleet(edge: Edge, routes: Iterable[EdgeRoute], targets: Targets) -> _Fleet:
+    own = tuple(route for route in routes if route.spec.edge == edge.name)
+    return _Fleet(edge, {route.key: targets[route.key] for route in own}, route_table(own, targets, edge.called_port))
+
+
+def _resources(fleet: _Fleet, world: World) -> Resources:
+    routes = serialised(ROUTES, ROUTES_NAME, fleet.table.body)
+    return _by_type((*listeners(fleet.edge), routes, *_origin_resources(fleet, world)))
+
+
+def _origin_resources(fleet: _Fleet, world: World) -> Iterable[Resource]:
     """Clusters and endpoints of all origins that some route uses."""
-    used = {target.cluster: target for target in _all(targets) if target.cluster}
+    used = {target.cluster: target for target in _all(fleet.targets) if target.cluster}
     for name, target in sorted(used.items()):
         if target.service:
             observed = world.observations.get(target.service)
             yield from service_resources(name, observed.endpoints if observed else ())
         elif target.origin.url:
-            yield resource(name, url_cluster_message(target.origin.url, world.edge.ca_file))
+            yield resource(name, url_cluster_message(target.origin.url, fleet.edge.ca_file))
 
 
-def _contributors(targets: Targets) -> dict[tuple[str, str], frozenset[ObjectKey]]:
-    found: dict[tuple[str, str], set[ObjectKey]] = {(ROUTES, ROUTES_NAME): set(targets)}
-    for route, rules in targets.items():
+def _contributors(fleet: _Fleet) -> Mapping[Contribution, frozenset[ObjectKey]]:
+    edge = fleet.edge.name
+    found: dict[Contribution, set[ObjectKey]] = {(edge, ROUTES, ROUTES_NAME): set(fleet.targets)}
+    for route, rules in fleet.targets.items():
         for target in (target for rule in rules for target in rule if target.cluster):
-            users = found.setdefault((CLUSTER, target.cluster or ""), set())
+            users = found.setdefault((edge, CLUSTER, target.cluster or ""), set())
             users |= {route} | ({target.service} if target.service else set())
     return {name: frozenset(keys) for name, keys in found.items()}
 

@@ -3,14 +3,15 @@
 Every sentence names the field, what was given, what there is, and what happens to requests meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..api import conditions, edgeroute
+from ..api import conditions, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
 from ..api.originservice import OriginService
 from ..api.problems import Refusal
+from .fleets import fleet_verdict
 from .origins import Directory, Target, Targets
 from .plan import Verdict
 from .routes import RouteTable, Shadow
@@ -18,45 +19,52 @@ from .world import Edge, OriginObservation, OriginPhase, World
 
 MAX_LISTED = 5
 
+Tables = Mapping[str, tuple[Edge, RouteTable]]  # of each edge
 
-def verdicts(world: World, directory: Directory, table: RouteTable, targets: Targets) -> dict[ObjectKey, Verdict]:
+
+def verdicts(world: World, directory: Directory, targets: Targets, tables: Tables) -> dict[ObjectKey, Verdict]:
     """One verdict per object, also for those of which no version can serve."""
-    found = [_route_verdict(route, world, directory, table, targets[route.key]) for route in world.routes]
+    found = [_route_verdict(route, world, directory, targets[route.key], tables) for route in world.routes]
     found += [_origin_verdict(service, world) for service in world.origins]
+    found += [fleet_verdict(proxy, world) for proxy in world.proxies]
     serving = {verdict.key for verdict in found}
     found += [_refused_verdict(refusal) for key, refusal in world.refusals.items() if key not in serving]
     return {verdict.key: verdict for verdict in sorted(found, key=lambda verdict: verdict.key)}
 
 
 def _route_verdict(
-    route: EdgeRoute, world: World, directory: Directory, table: RouteTable, targets: Sequence[Sequence[Target]]
+    route: EdgeRoute, world: World, directory: Directory, targets: Sequence[Sequence[Target]], tables: Tables
 ) -> Verdict:
     refusal = world.refusals.get(route.key)
-    parts = [_accepted(refusal, route.metadata.generation), _resolved(targets, directory)]
-    lost = table.shadows.get(route.key, ())
+    edge, table = tables.get(route.spec.edge, (None, None))
+    missing = [] if edge else [_edge_not_found(route.spec.edge, world, tables)]
+    missing += _missing(targets, directory)
+    parts = [conditions.accepted(refusal, route.metadata.generation), _resolved(missing, edge_found=edge is not None)]
+    lost = table.shadows.get(route.key, ()) if table else ()
     if lost:
         parts.append(_shadowed(lost, route))
     return Verdict(
         key=route.key,
         generation=refusal.generation if refusal else route.metadata.generation,
         conditions=tuple(parts),
-        url=_route_url(route, world.edge),
-        waits_for=_silent(route, table) or _not_ready(targets, directory),
+        url=_route_url(route, edge) if edge else "",
+        waits_for=(_silent(route, table) if table else None) or _not_ready(targets, directory),
+        edge=route.spec.edge,
     )
 
 
-def _accepted(refusal: Refusal | None, serving: int | None) -> Condition:
-    if refusal is None:
-        return conditions.true(ConditionType.ACCEPTED, "Accepted")
-    kept = f" (generation {serving} keeps serving)" if serving is not None else ""
-    return conditions.false(ConditionType.ACCEPTED, refusal.reason, refusal.message + kept)
+def _edge_not_found(name: str, world: World, tables: Tables) -> str:
+    if world.installation is None:
+        return f'spec.edge: the standalone mode runs the edge "{world.edge.name}" alone, not "{name}"'
+    there = f"EdgeProxies there: {_listed(sorted(tables))}" if tables else "there is no EdgeProxy"
+    return f'spec.edge: EdgeProxy "{name}" not found ({there}); no proxy serves the route'
 
 
-def _resolved(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition:
-    missing = tuple(_missing(targets, directory))
+def _resolved(missing: Sequence[str], *, edge_found: bool) -> Condition:
     if not missing:
         return conditions.true(ConditionType.RESOLVED_REFS, "ResolvedRefs")
-    return conditions.false(ConditionType.RESOLVED_REFS, "OriginNotFound", _listed(missing))
+    reason = "OriginNotFound" if edge_found else "EdgeNotFound"
+    return conditions.false(ConditionType.RESOLVED_REFS, reason, _listed(missing))
 
 
 def _missing(targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
@@ -103,7 +111,7 @@ def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Con
 def _route_url(route: EdgeRoute, edge: Edge) -> str:
     hostname = next((name for name in route.spec.hostnames if not name.startswith("*")), "")
     wildcard = next((name for name in route.spec.hostnames if name.startswith("*")), "localhost")
-    port = "" if edge.port == 80 else f":{edge.port}"
+    port = "" if edge.called_port == 80 else f":{edge.called_port}"
     return f"http://{hostname or wildcard}{port}"
 
 
@@ -114,7 +122,7 @@ def _origin_verdict(service: OriginService, world: World) -> Verdict:
     return Verdict(
         key=service.key,
         generation=refusal.generation if refusal else service.metadata.generation,
-        conditions=(_accepted(refusal, service.metadata.generation), _healthy(observed)),
+        conditions=(conditions.accepted(refusal, service.metadata.generation), _healthy(observed)),
         url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
     )
 
@@ -133,11 +141,11 @@ def _healthy(observed: OriginObservation | None) -> Condition:
 
 
 def _refused_verdict(refusal: Refusal) -> Verdict:
-    accepted = _accepted(refusal, None)
-    if refusal.key.kind == edgeroute.KIND:
-        return Verdict(refusal.key, refusal.generation, (accepted,))
+    refused = conditions.accepted(refusal, None)
+    if refusal.key.kind != originservice.KIND:
+        return Verdict(refusal.key, refusal.generation, (refused,))
     healthy = conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "no version was accepted")
-    return Verdict(refusal.key, refusal.generation, (accepted, healthy))
+    return Verdict(refusal.key, refusal.generation, (refused, healthy))
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ..api import edgeproxy
+from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
@@ -12,17 +14,24 @@ from ..api.problems import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One fleet of edge proxies and where it listens.
+    """One fleet of edge proxies and where it listens; `public_port` is the one that clients call, 0 for the same.
 
     `ca_file` holds the certificate authorities that https origins are verified against. `reuse_port` gives each worker
-    of Envoy a socket of its own, but lets a second edge on the machine share the port unnoticed.
+    of Envoy a socket of its own, but lets a second edge on the machine share the port unnoticed. On `probes_port`, if
+    there is one, the kubelet and Prometheus ask how a proxy is.
     """
 
-    name: str = "default"
+    name: str = edgeproxy.DEFAULT_NAME
     address: str = "127.0.0.1"
     port: int = 8080
+    public_port: int = 0
+    probes_port: int = 0
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
     reuse_port: bool = True
+
+    @property
+    def called_port(self) -> int:
+        return self.public_port or self.port
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,14 +66,51 @@ class OriginObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetObservation:
+    """What the infrastructure says of a fleet: how many pods there are, which of them are ready, and what is wrong.
+
+    `addresses` are where clients reach it, as host or host:port.
+    """
+
+    replicas: int = 0
+    ready: int = 0
+    addresses: tuple[str, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The operator's own place in a cluster, which the edge pods share.
+
+    `name` is that of the operator's Deployment, and what its objects' names begin with; `uid` is that Deployment's: it
+    owns what the operator makes beside itself, so that an uninstallation takes it away. `trust_bundle` holds the
+    certificates (PEM) by which proxies know the control plane.
+    """
+
+    namespace: str
+    name: str = "edgerun"
+    uid: str = ""
+    image: str = ""
+    image_pull_policy: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
+    xds_port: int = 18000
+    trust_bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """`routes` and `origins` hold the versions to serve: the newest good one of each object.
+    """`routes`, `origins` and `proxies` hold the versions to serve: the newest good one of each object.
 
     `refusals` tell of newer versions that are not served; an object without any good version is only there.
+    In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one.
     """
 
     edge: Edge = Edge()
+    installation: Installation | None = None
+    proxies: tuple[EdgeProxy, ...] = ()
     routes: tuple[EdgeRoute, ...] = ()
     origins: tuple[OriginService, ...] = ()
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
+    fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)

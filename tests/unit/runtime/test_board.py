@@ -36,7 +36,7 @@ def at(route: EdgeRoute, generation: int) -> EdgeRoute:
 
 
 def board(proxies: Proxies) -> Board:
-    return Board("default", proxies, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return Board(lambda edge: proxies(), lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def programmed(here: Board, key: ObjectKey) -> str:

@@ -47,7 +47,7 @@ class House:
     def tell(self, keys: tuple[ObjectKey, ...]) -> None:
         self.told += keys
 
-    async def refuses(self, world: World) -> str | None:
+    async def refuses(self, world: World, edge: str) -> str | None:
         guilty = self.bad & {route.metadata.name for route in world.routes}
         return f"bad {sorted(guilty)}" if guilty else None
 

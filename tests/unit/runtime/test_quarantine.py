@@ -22,9 +22,9 @@ class Oracle:
         self.bad = set(bad)
         self.asked = 0
 
-    async def __call__(self, found: World) -> str | None:
+    async def __call__(self, world: World, edge: str) -> str | None:
         self.asked += 1
-        return WORDS if self.bad & {route.metadata.name for route in found.routes} else None
+        return WORDS if self.bad & {route.metadata.name for route in world.routes} else None
 
 
 def routes(count: int) -> tuple[EdgeRoute, ...]:
@@ -34,7 +34,7 @@ def routes(count: int) -> tuple[EdgeRoute, ...]:
 async def test_the_one_bad_route_among_a_thousand_is_found_in_few_questions() -> None:
     found = routes(1000)
     oracle = Oracle("r617")
-    assert await culprits(world(*found), found, oracle) == {found[617].key: WORDS}
+    assert await culprits(world(*found), "default", found, oracle) == {found[617].key: WORDS}
     assert oracle.asked <= 21
 
 
@@ -42,23 +42,23 @@ async def test_the_one_bad_route_among_a_thousand_is_found_in_few_questions() ->
 async def test_exactly_the_bad_ones_are_blamed(case: tuple[int, set[int]]) -> None:
     size, bad = case
     found = routes(size)
-    blamed = await culprits(world(*found), found, Oracle(*(f"r{number}" for number in bad)))
+    blamed = await culprits(world(*found), "default", found, Oracle(*(f"r{number}" for number in bad)))
     assert blamed.keys() == {found[number].key for number in bad}
 
 
 async def test_when_each_alone_is_fine_nobody_is_blamed() -> None:
     class OnlyTogether(Oracle):
-        async def __call__(self, found: World) -> str | None:
-            return WORDS if len(found.routes) > 1 else None
+        async def __call__(self, world: World, edge: str) -> str | None:
+            return WORDS if len(world.routes) > 1 else None
 
     found = routes(4)
-    assert await culprits(world(*found), found, OnlyTogether()) == {}
+    assert await culprits(world(*found), "default", found, OnlyTogether()) == {}
 
 
 def test_only_versions_that_no_proxy_has_acknowledged_are_suspects() -> None:
     old, new = edge_route("old", rules=[{"respond": {}}]), edge_route("new", rules=[{"respond": {}}])
     here = world(old, new)
-    assert suspects(translate(here), here, [(ROUTES, "edge")], {old.key: old}) == (new,)
+    assert suspects(translate(here), here, [("default", ROUTES, "edge")], {old.key: old}) == (new,)
 
 
 def test_a_cluster_is_shaped_by_its_origin_and_the_routes_that_use_it() -> None:
@@ -66,10 +66,10 @@ def test_a_cluster_is_shaped_by_its_origin_and_the_routes_that_use_it() -> None:
     user = edge_route("user", rules=[{"origins": [{"service": {"name": "cart"}}]}])
     other = edge_route("other", rules=[{"respond": {}}])
     here = world(user, other, cart)
-    named = suspects(translate(here), here, [(CLUSTER, "origin/shop/cart")], {})
+    named = suspects(translate(here), here, [("default", CLUSTER, "origin/shop/cart")], {})
     assert {found.key for found in named} == {user.key, cart.key}
 
 
 def test_a_resource_that_no_object_shaped_has_no_suspects() -> None:
     here = world(*itertools.islice(routes(1), 1))
-    assert suspects(translate(here), here, [("type.googleapis.com/x", "edge")], {}) == ()
+    assert suspects(translate(here), here, [("default", "type.googleapis.com/x", "edge")], {}) == ()

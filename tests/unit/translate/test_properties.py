@@ -60,7 +60,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 def route_configuration(plan: Plan) -> Any:
-    (resource,) = plan.resources[ROUTES].values()
+    (resource,) = plan.fleets["default"][ROUTES].values()
     return route_pb2.RouteConfiguration.FromString(resource.body)
 
 
@@ -86,15 +86,15 @@ def test_the_order_of_objects_does_not_matter(found: World, random: Any) -> None
 @given(worlds())
 def test_every_cluster_that_a_route_names_is_delivered(found: World) -> None:
     plan = translate(found)
-    assert clusters_named(plan) <= plan.resources[CLUSTER].keys()
+    assert clusters_named(plan) <= plan.fleets["default"][CLUSTER].keys()
 
 
 @given(worlds())
 def test_every_eds_cluster_has_its_endpoints_and_no_endpoints_lack_a_cluster(found: World) -> None:
     plan = translate(found)
-    clusters = [cluster_pb2.Cluster.FromString(item.body) for item in plan.resources[CLUSTER].values()]
+    clusters = [cluster_pb2.Cluster.FromString(item.body) for item in plan.fleets["default"][CLUSTER].values()]
     assignments = [
-        endpoint_pb2.ClusterLoadAssignment.FromString(item.body) for item in plan.resources[ENDPOINTS].values()
+        endpoint_pb2.ClusterLoadAssignment.FromString(item.body) for item in plan.fleets["default"][ENDPOINTS].values()
     ]
     discovered = {cluster.name for cluster in clusters if cluster.type == cluster_pb2.Cluster.EDS}
     assert discovered == {assignment.cluster_name for assignment in assignments}
@@ -113,7 +113,7 @@ def test_reordering_rules_renames_no_cluster(found: World, random: Any) -> None:
         origins=found.origins,
         observations=found.observations,
     )
-    assert translate(moved).resources[CLUSTER] == translate(found).resources[CLUSTER]
+    assert translate(moved).fleets["default"][CLUSTER] == translate(found).fleets["default"][CLUSTER]
 
 
 @given(worlds())
@@ -143,4 +143,4 @@ def test_a_match_that_is_reported_as_shadowed_loses_to_an_equal_one(found: World
 @given(worlds())
 def test_the_listener_is_the_same_whatever_the_objects_are(found: World) -> None:
     listener = "type.googleapis.com/envoy.config.listener.v3.Listener"
-    assert translate(found).resources[listener] == translate(World()).resources[listener]
+    assert translate(found).fleets["default"][listener] == translate(World()).fleets["default"][listener]

@@ -1,0 +1,37 @@
+"""The labels by which the operator finds what it made, and the names of what it makes.
+
+Trap: a Deployment's selector can never be changed, so selectors hold as little as tells one thing from all others.
+"""
+
+from collections.abc import Mapping
+
+from ..api import GROUP
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "edgerun"
+OURS = f"{MANAGED_BY}={MANAGER}"  # as a label selector
+EDGE_PROXY = f"{GROUP}/edge-proxy"
+ORIGIN_SERVICE = f"{GROUP}/origin-service"
+_NAME = "app.kubernetes.io/name"
+_INSTANCE = "app.kubernetes.io/instance"
+
+
+def object_name(fleet: str) -> str:
+    """What every object of a fleet is called."""
+    return f"edge-{fleet}"
+
+
+def edge_selector(fleet: str) -> Mapping[str, str]:
+    return {_NAME: "edge", EDGE_PROXY: fleet}
+
+
+def edge_labels(fleet: str) -> Mapping[str, str]:
+    return {**edge_selector(fleet), _INSTANCE: fleet, MANAGED_BY: MANAGER}
+
+
+def origin_selector(service: str) -> Mapping[str, str]:
+    return {_NAME: "origin", ORIGIN_SERVICE: service}
+
+
+def origin_labels(service: str) -> Mapping[str, str]:
+    return {**origin_selector(service), _INSTANCE: service, MANAGED_BY: MANAGER}

@@ -1,0 +1,91 @@
+"""What must exist in the cluster: the objects of every edge, and the Deployment of every origin.
+
+Each says whose it is: by labels, which the operator finds its own by, and by an owner, whose end is theirs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..api.edgeproxy import EdgeProxy
+from ..api.originservice import OriginService
+from .channel import CA_CERTIFICATES, sds_files
+from .edge_pods import deployment
+from .labels import edge_labels, edge_selector, object_name
+from .plan import Manifest
+from .world import Installation, World
+
+
+def manifests(world: World, origins: Sequence[OriginService]) -> tuple[Manifest, ...]:
+    """All of them, in an order in which each finds what it needs; none outside a cluster."""
+    place = world.installation
+    if place is None:
+        return ()
+    proxies = sorted(world.proxies, key=lambda proxy: proxy.metadata.name)
+    fleets = [manifest for proxy in proxies for manifest in fleet_manifests(proxy, place)]
+    return tuple(fleets)
+
+
+def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]:
+    """The objects of one fleet."""
+    yield _object("v1", "ServiceAccount", proxy, place) | {"automountServiceAccountToken": False}
+    yield _object("v1", "ConfigMap", proxy, place) | {"data": {**sds_files(), CA_CERTIFICATES: place.trust_bundle}}
+    yield _service(proxy, place)
+    yield _disruption_budget(proxy, place)
+    yield deployment(proxy, place, _object("apps/v1", "Deployment", proxy, place))
+    if proxy.spec.autoscaling:
+        yield _autoscaler(proxy, place)
+
+
+def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": object_name(proxy.metadata.name),
+        "namespace": place.namespace,
+        "labels": edge_labels(proxy.metadata.name),
+    }
+    if place.uid:
+        metadata["ownerReferences"] = [_owner(place)]
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _owner(place: Installation) -> Mapping[str, Any]:
+    """The operator's Deployment. An EdgeProxy could own them too, but would keep them when the operator is gone."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": place.name,
+        "uid": place.uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _service(proxy: EdgeProxy, place: Installation) -> Manifest:
+    made = _object("v1", "Service", proxy, place)
+    if proxy.spec.service_annotations:
+        made["metadata"]["annotations"] = dict(proxy.spec.service_annotations)
+    ports = [
+        {"name": listener.name, "port": listener.port, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}
+        for listener in proxy.spec.listeners
+    ]
+    spec = {"type": str(proxy.spec.service_type), "selector": edge_selector(proxy.metadata.name), "ports": ports}
+    return made | {"spec": spec}
+
+
+def _disruption_budget(proxy: EdgeProxy, place: Installation) -> Manifest:
+    selector = {"matchLabels": edge_selector(proxy.metadata.name)}
+    return _object("policy/v1", "PodDisruptionBudget", proxy, place) | {
+        "spec": {"maxUnavailable": 1, "selector": selector}
+    }
+
+
+def _autoscaler(proxy: EdgeProxy, place: Installation) -> Manifest:
+    bounds = proxy.spec.autoscaling
+    assert bounds, "asked for a fleet that is not scaled"
+    target = {"type": "Utilization", "averageUtilization": bounds.target_cpu_utilization_percentage}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": object_name(proxy.metadata.name)},
+        "minReplicas": bounds.min_replicas,
+        "maxReplicas": bounds.max_replicas,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+    }
+    return _object("autoscaling/v2", "HorizontalPodAutoscaler", proxy, place) | {"spec": spec}
