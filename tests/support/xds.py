@@ -250,17 +250,29 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    address: str, *, fleet: str = FLEET, options: Iterable[tuple[str, Any]] = ()
+    address: str,
+    *,
+    fleet: str = FLEET,
+    options: Iterable[tuple[str, Any]] = (),
+    metadata: Sequence[tuple[str, str]] = (),
+    ca: bytes = b"",
 ) -> AsyncIterator[Client]:
-    """A stream to the server at `address`, cut when the block ends."""
-    async with grpc.aio.insecure_channel(address, options=list(options)) as channel:
+    """A stream to the server at `address`, cut when the block ends. With `ca` the server must be one that it signed."""
+    async with _channel(address, ca, list(options)) as channel:
         method = channel.stream_stream(
             METHOD,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
         )
-        call = method()
+        call = method(metadata=metadata)
         try:
             yield Client(call, fleet)
         finally:
             call.cancel()
+
+
+def _channel(address: str, ca: bytes, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
+    if not ca:
+        return grpc.aio.insecure_channel(address, options=options)
+    own = ("grpc.use_local_subchannel_pool", 1)  # a connection, and so a handshake, of its own
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca), options=[own, *options])

@@ -451,20 +451,6 @@ class TestStartAndStop:
             server.publish(fleet(listener("edge")))
             assert names(await client.ask(LISTENER)) == ["edge"]
 
-    async def test_interceptors_see_every_method_first(self, address: str, witness: Witness) -> None:
-        async with serving(address, witness, interceptors=[_Bouncer()]), grpc.aio.insecure_channel(address) as channel:
-            for method in (METHOD, "/any/thing"):
-                call = channel.stream_stream(method)()
-                assert await call.code() == grpc.StatusCode.UNAUTHENTICATED
-
-
-class _Bouncer(grpc.aio.ServerInterceptor):
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        async def refuse(_: Any, context: Any) -> None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no")
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
-
 
 def _heavy(version: int) -> list[Resource]:
     return [route_table(f"r{number}", "a", f"{version}-" + "x" * BIG) for number in range(4)]

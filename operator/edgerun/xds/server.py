@@ -8,7 +8,7 @@ Trap: all of it lives in one event loop. `publish` must be called there, and doe
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import grpc
 
 from ..errors import SettingsError
 from ..translate.plan import Resources
+from .authentication import Authenticator, caller
 from .observer import Observer, Proxy, Refused
 from .snapshot import Snapshot, snapshot
 from .stream import Stream
@@ -42,13 +43,12 @@ _OPTIONS = (
 
 
 class Server:
-    """`interceptors` see every call of every method first: the place to turn strangers away."""
+    """With `authenticate` only callers that it lets through are answered, each with what is its fleet's. Without it
+    everybody may call, and belongs where the node says: for a socket that nobody else can open."""
 
-    def __init__(
-        self, *, observer: Observer, interceptors: Sequence["grpc.aio.ServerInterceptor[Any, Any]"] = ()
-    ) -> None:
+    def __init__(self, *, observer: Observer, authenticate: Authenticator | None = None) -> None:
         self._observer = observer
-        self._interceptors = interceptors
+        self._authenticate = authenticate
         self._streams: set[Stream] = set()
         self._serial = 0
         self._newest: dict[str, Snapshot] = {}
@@ -61,7 +61,8 @@ class Server:
         if address.startswith(_UNIX):
             self._socket = Path(address.removeprefix(_UNIX))
             _prepare(self._socket)
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=self._interceptors)
+        interceptors = [self._authenticate] if self._authenticate else []
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
         method = grpc.stream_stream_rpc_method_handler(self._serve)  # no (de)serialiser: bytes in, bytes out
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})])
         self._server.add_insecure_port(address)
@@ -111,7 +112,8 @@ class Server:
         return True
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        stream = Stream(self._observer, self._announce, lambda fleet: self._newest.get(fleet))
+        identity = caller.get() if self._authenticate else None
+        stream = Stream(self._observer, self._announce, lambda fleet: self._newest.get(fleet), identity)
         self._streams.add(stream)
         try:
             await stream.run(requests, context)

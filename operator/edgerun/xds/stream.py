@@ -16,6 +16,7 @@ import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
+from .authentication import Identity
 from .nacks import Nack
 from .observer import Observer, Proxy, Refused
 from .session import Session
@@ -26,19 +27,25 @@ logger = logging.getLogger(__name__)
 
 class Stream:
     """`proxy` is None until the first request says who is there. `changed` is called when `proxy` became another,
-    `newest` tells what its fleet should have.
+    `newest` tells what its fleet should have. Where there is an `identity`, nothing that the node says of itself counts
+    but an id where the identity has none.
 
     `ending` is what the proxy should hear when it was us who ended the stream.
     """
 
     def __init__(
-        self, observer: Observer, changed: Callable[[], None], newest: Callable[[str], Snapshot | None]
+        self,
+        observer: Observer,
+        changed: Callable[[], None],
+        newest: Callable[[str], Snapshot | None],
+        identity: Identity | None = None,
     ) -> None:
         self.proxy: Proxy | None = None
         self.ending: tuple[grpc.StatusCode, str] | None = None
         self._observer = observer
         self._changed = changed
         self._newest = newest
+        self._identity = identity
         self._session = Session()
         self._wake = asyncio.Event()
 
@@ -98,7 +105,8 @@ class Stream:
     def _greet(self) -> Proxy:
         node = self._session.node
         assert node, "a session knows the node from the first request on"
-        self.proxy = Proxy(node.id, node.cluster, datetime.now(UTC))
+        proven = self._identity or Identity(node.cluster)
+        self.proxy = Proxy(proven.pod or node.id, proven.fleet, datetime.now(UTC))
         logger.info("proxy %s of %s connected", self.proxy.id or "?", self.proxy.fleet or "?")
         self.refresh()
         self._changed()
