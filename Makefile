@@ -1,9 +1,13 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test cluster cluster-down e2e lint fmt bench reference lock clean help
+.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench reference lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" --quiet
+# The image holds a part of requirements.txt, in the same versions.
+FOR_IMAGE := --no-annotate --constraints requirements.txt --output-file tools/image
 
 setup: $(READY) ## Make .venv with everything that is needed (the first time: about 150 MB)
 
@@ -22,6 +26,9 @@ cluster: $(READY) ## Start a Kubernetes of one node (the first time it builds fo
 
 cluster-down: $(READY) ## Stop it and remove all of it
 	@tools/cluster/down
+
+image: $(READY) ## Build the container image, with Docker or as root without; prints the path of its archive
+	@tools/image/build
 
 e2e: cluster ## Run the tests that need a real API server or a whole cluster
 	@$(BIN)/pytest -m "apiserver or cluster" $(ARGS)
@@ -42,8 +49,9 @@ reference: $(READY) ## Write docs/reference anew from crds/
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile pyproject.toml --extra cluster --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.txt
+	@$(LOCK) pyproject.toml --extra cluster --group dev --upgrade --output-file requirements.txt
+	@$(LOCK) pyproject.toml --extra cluster $(FOR_IMAGE)/requirements.txt
+	@echo hatchling | $(LOCK) - $(FOR_IMAGE)/requirements-build.txt
 	@tools/leaks.sh
 
 clean: ## Remove .venv, caches and results

@@ -11,7 +11,7 @@ if git grep -nIE --untracked -e "$paths" -e "$indexes" -- . ':!LICENSE' | grep -
   echo "the lines above name a path of one machine or a package index; take them out" >&2
   exit 1
 fi
-if grep -nE '://' requirements.txt; then
-  echo "requirements.txt holds an address; make it with: make lock" >&2
+if grep -nE "^[^#]*://" requirements.txt tools/image/requirements*.txt; then
+  echo "the lines above hold an address; make the file with: make lock" >&2
   exit 1
 fi

@@ -7,18 +7,13 @@ clients that compare versions misbehave.
 """
 
 import os
-import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from tools.cluster import needs, places
 from tools.cluster.images import write_image
-from tools.cluster.progress import ClusterError, say, step
+from tools.cluster.progress import run_and_tell, say, step
 
 IMAGES = {"pause": "edgerun.dev/pause:1", "coredns": "edgerun.dev/coredns:1"}
-ALIVE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +60,11 @@ def _build(go: str, program: Program) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     command = [go, "build", "-trimpath", "-ldflags", _linker_flags(program), "-o", str(partial), program.package]
     try:
-        _run_and_tell(command, places.SOURCES / program.module, program.name)
+        environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
+        run_and_tell(command, program.name, cwd=places.SOURCES / program.module, env=environment)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _run_and_tell(command: list[str], folder: Path, name: str) -> None:
-    """Runs the command, with a sign of life every minute; what it prints is shown when it fails."""
-    environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
-    started = time.monotonic()
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as building:
-        try:
-            for output in _outputs(building):
-                if output is None:
-                    say(f"{time.monotonic() - started:5.0f} s  {name}: building")
-                elif building.returncode:
-                    raise ClusterError(f"{name} cannot be built\n{output.strip()}")
-        finally:
-            building.terminate()
-
-
-def _outputs(building: subprocess.Popen[str]) -> Iterator[str | None]:
-    """None for every minute that passes, at last all that was printed."""
-    while True:
-        try:
-            yield building.communicate(timeout=ALIVE_S)[0]
-            return
-        except subprocess.TimeoutExpired:
-            yield None
 
 
 def _linker_flags(program: Program) -> str:

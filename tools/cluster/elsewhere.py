@@ -26,7 +26,7 @@ def users_kubeconfig(folder: Folder) -> Path | None:
 
 
 def kind_at_hand() -> bool:
-    return bool(found("kind") and found("docker") and _engine_runs())
+    return bool(found("kind") and found("docker") and engine_runs())
 
 
 def kind_up(folder: Folder) -> None:
@@ -54,7 +54,7 @@ def refuse_to_load(kubeconfig: Path) -> None:
     raise ClusterError(f"{kubeconfig} is a cluster of yours: push the image to a registry that it pulls from")
 
 
-def _engine_runs() -> bool:
+def engine_runs() -> bool:
     asked = [found("docker") or "docker", "info"]
     try:
         return subprocess.run(asked, capture_output=True, timeout=ENGINE_ANSWERS_WITHIN_S).returncode == 0

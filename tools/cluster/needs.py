@@ -25,6 +25,7 @@ FOR_CLUSTER = FOR_API_SERVER | {
     "nsenter": "util-linux",
     "unshare": "util-linux",
 }
+FOR_IMAGE = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "unshare": "util-linux"}
 CNI_FOLDERS = ("/usr/lib/cni", "/usr/libexec/cni", "/opt/cni/bin")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", *CNI_FOLDERS])
 GO = "Go 1.24 or newer builds the cluster's programs; install it (https://go.dev/doc/install) and try again"

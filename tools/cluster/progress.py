@@ -7,10 +7,12 @@ Trap: `within` polls, so a check must be cheap and must time out by itself.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 PAUSE_S = 0.1
+ALIVE_S = 60
 
 
 class ClusterError(Exception):
@@ -47,3 +49,29 @@ def run(*command: str, stdin: str | None = None, env: Mapping[str, str] | None =
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}\n{(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def run_and_tell(command: Sequence[str], what: str, *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+    """Runs a program that takes long, with a sign of life every minute; what it printed is shown when it fails."""
+    started = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        try:
+            for output in _outputs(running):
+                if output is None:
+                    say(f"{time.monotonic() - started:5.0f} s  {what}: building")
+                elif running.returncode:
+                    raise ClusterError(f"{what} cannot be built\n{output.strip()}")
+        finally:
+            running.terminate()
+
+
+def _outputs(running: subprocess.Popen[str]) -> Iterator[str | None]:
+    """None for every minute that passes, at last all that was printed."""
+    while True:
+        try:
+            yield running.communicate(timeout=ALIVE_S)[0]
+            return
+        except subprocess.TimeoutExpired:
+            yield None
