@@ -140,6 +140,8 @@ def typed(schema: Schema) -> str:
         return f"list of {inner}s{unique}"
     if "additionalProperties" in schema:
         return f"map of {schema['additionalProperties'].get('type', 'integer or string')}s"
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return f"{kind}, passed on as it is"
     return f"{kind}, {schema['format']}" if "format" in schema else kind
 
 

@@ -31,10 +31,12 @@ PACKAGE = ROOT / "operator" / "edgerun"
 
 # Where reasons are written down; every literal there that looks like one is one, but for these.
 SPEAKERS = (
+    "translate/fleets.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",
     "api/conditions.py",
+    "infra/local/clusteronly.py",
     "infra/local/launch.py",
     "infra/local/probes.py",
     "infra/local/processes.py",

@@ -10,9 +10,10 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgerun.api.originservice import ContainerPort, HTTPGetAction, TCPSocketAction
+from edgerun.api.originservice import ContainerPort, HTTPGetAction, HTTPHeader, OriginService, TCPSocketAction
 from edgerun.infra.local import ports
 from edgerun.infra.local.replicas import Timing
 from edgerun.translate.world import Endpoint, OriginPhase
@@ -39,6 +40,16 @@ async def test_an_http_probe_waits_for_a_good_status(house: House) -> None:
     assert "does not answer GET /live" in seen.message
     house.origins.apply((origin(script, get=HTTPGetAction(path="/ready"), generation=2),))
     await house.until_ready(generation=2)
+
+
+async def test_an_http_probe_sends_its_headers_in_place_of_those_that_are_always_sent(house: House) -> None:
+    script = SERVER.replace(
+        'b"HTTP/1.1 200 OK',
+        '(b"HTTP/1.1 200 OK" if b"Host: shop.example" in head and head.count(b"ost:") == 1 else b"HTTP/1.1 503 No")+b"',
+    )
+    headers = (HTTPHeader(name="Host", value="shop.example"),)
+    house.origins.apply((origin(script, get=HTTPGetAction(path="/", http_headers=headers)),))
+    await house.until_ready()
 
 
 @pytest.mark.parametrize("port", [None, 9000, "web"])
@@ -169,6 +180,15 @@ async def test_only_an_image_cannot_run_here_and_says_what_to_write(house: House
     assert seen.phase is OriginPhase.FAILED
     assert 'image "nginx:1.27" cannot run here' in seen.message
     assert "command:" in seen.message
+
+
+async def test_a_template_that_needs_a_cluster_does_not_run_and_says_why(house: House) -> None:
+    needy = msgspec.to_builtins(origin())
+    needy["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": "a"}}]
+    house.origins.apply((msgspec.convert(needy, OriginService),))
+    seen = await house.until_reason("NeedsCluster")
+    assert seen.phase is OriginPhase.FAILED
+    assert "containers[0].envFrom" in seen.message
 
 
 async def test_a_command_that_is_nowhere_names_the_path_that_was_searched(house: House) -> None:

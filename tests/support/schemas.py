@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 MAX_SIZE = 2  # of lists and maps: what matters is what is in them
 _TEXT = st.sampled_from(["/", "/api", "a"]) | st.text(st.characters(codec="utf-8"), max_size=8)
 _KEYS = st.from_regex("[a-zA-Z][-a-zA-Z0-9]{0,8}", fullmatch=True)
+_LEAVES = st.none() | st.booleans() | st.integers(-1, 70_000) | st.floats(0, 1) | _TEXT
+_ANYTHING = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=MAX_SIZE) | st.dictionaries(_KEYS, inner, max_size=MAX_SIZE)
+)
 
 
 def values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -17,6 +21,8 @@ def values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     match schema["type"]:
         case "string":
             return _strings(schema)
+        case "boolean":
+            return st.booleans()
         case "integer":
             return st.integers(schema.get("minimum"), schema.get("maximum"))
         case "array":
@@ -37,8 +43,9 @@ def _strings(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
 
 
 def _objects(schema: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    if "properties" not in schema:
-        return st.dictionaries(_KEYS, values(schema["additionalProperties"]), max_size=MAX_SIZE)
+    if "properties" not in schema:  # without a word on what is in it: passed on
+        inner = values(schema["additionalProperties"]) if "additionalProperties" in schema else _ANYTHING
+        return st.dictionaries(_KEYS, inner, max_size=MAX_SIZE)
     fields = {name: values(child) for name, child in schema["properties"].items()}
     required = {name: fields.pop(name) for name in schema.get("required", ())}
     return st.fixed_dictionaries(required, optional=fields)

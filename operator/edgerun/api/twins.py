@@ -22,6 +22,8 @@ _PATH = re.compile(r"([-A-Za-z0-9/._~!$&'()*+,;=:@?#]|%[0-9A-Fa-f][0-9A-Fa-f])*"
 _HEADER_NAME = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]{1,128}")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _RESERVED_ENV = frozenset(("PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"))
+_OUR_LABELS = frozenset(f"app.kubernetes.io/{part}" for part in ("managed-by", "name", "instance"))
+_OUR_PREFIX = "edgerun.dev/"
 _HOP_BY_HOP = frozenset(
     ("host", "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding")
 ) | {"upgrade"}
@@ -64,12 +66,23 @@ def _in_one_list(changes: Value) -> bool:
 
 
 def _probed_port(probe: str) -> Twin:
-    def twin(container: Value) -> bool:
+    def twin(containers: Value) -> bool:
+        container: Mapping[str, Any] = next(iter(containers), {})
         port = container.get("readinessProbe", {}).get(probe, {}).get("port")
-        declared = next(iter(container.get("ports", ())), {"containerPort": DEFAULT_CONTAINER_PORT})
-        return port is None or port in (declared["containerPort"], declared.get("name", declared["containerPort"]))
+        ports = container.get("ports") or ({"containerPort": DEFAULT_CONTAINER_PORT},)
+        return port is None or any(port in (one["containerPort"], one.get("name")) for one in ports)
 
     return twin
+
+
+def _first_port_is_tcp(containers: Value) -> bool:
+    ports = containers[0].get("ports") if containers else None
+    return not ports or ports[0]["protocol"] == "TCP"
+
+
+def _names_of_their_own(pod: Value) -> bool:
+    taken = {container["name"] for container in pod["containers"]}
+    return not any(container["name"] in taken for container in pod.get("initContainers", ()))
 
 
 TWINS: Mapping[str, Twin] = {
@@ -144,22 +157,40 @@ TWINS: Mapping[str, Twin] = {
     "self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))": (
         lambda keys: all(_LABEL_KEY.fullmatch(key) for key in keys)
     ),
+    "self.all(k, !(k in ['app.kubernetes.io/managed-by', 'app.kubernetes.io/name', 'app.kubernetes.io/instance']) && "
+    "!k.startsWith('edgerun.dev/'))": lambda labels: (
+        not any(key in _OUR_LABELS or key.startswith(_OUR_PREFIX) for key in labels)
+    ),
+    "self.all(k, !k.startsWith('edgerun.dev/'))": lambda annotations: (
+        not any(key.startswith(_OUR_PREFIX) for key in annotations)
+    ),
     "has(self.image) || has(self.command)": lambda container: "image" in container or "command" in container,
-    "!has(self.readinessProbe) || !has(self.readinessProbe.httpGet) || "
-    "!has(self.readinessProbe.httpGet.port) || "
-    "(has(self.ports) && size(self.ports) > 0 ? "
-    "self.readinessProbe.httpGet.port == self.ports[0].containerPort || "
-    "(has(self.ports[0].name) && self.readinessProbe.httpGet.port == self.ports[0].name) : "
-    "self.readinessProbe.httpGet.port == 8080)": _probed_port("httpGet"),
-    "!has(self.readinessProbe) || !has(self.readinessProbe.tcpSocket) || "
-    "!has(self.readinessProbe.tcpSocket.port) || "
-    "(has(self.ports) && size(self.ports) > 0 ? "
-    "self.readinessProbe.tcpSocket.port == self.ports[0].containerPort || "
-    "(has(self.ports[0].name) && self.readinessProbe.tcpSocket.port == self.ports[0].name) : "
-    "self.readinessProbe.tcpSocket.port == 8080)": _probed_port("tcpSocket"),
+    "!has(self.initContainers) || self.initContainers.all(i, !self.containers.exists(c, c.name == i.name))": (
+        _names_of_their_own
+    ),
+    "size(self) == 0 || !has(self[0].ports) || size(self[0].ports) == 0 || self[0].ports[0].protocol == 'TCP'": (
+        _first_port_is_tcp
+    ),
+    "size(self) == 0 || !has(self[0].readinessProbe) || !has(self[0].readinessProbe.httpGet) || "
+    "!has(self[0].readinessProbe.httpGet.port) || "
+    "(has(self[0].ports) && size(self[0].ports) > 0 ? "
+    "self[0].ports.exists(p, p.containerPort == self[0].readinessProbe.httpGet.port || "
+    "(has(p.name) && p.name == self[0].readinessProbe.httpGet.port)) : "
+    "self[0].readinessProbe.httpGet.port == 8080)": _probed_port("httpGet"),
+    "size(self) == 0 || !has(self[0].readinessProbe) || !has(self[0].readinessProbe.tcpSocket) || "
+    "!has(self[0].readinessProbe.tcpSocket.port) || "
+    "(has(self[0].ports) && size(self[0].ports) > 0 ? "
+    "self[0].ports.exists(p, p.containerPort == self[0].readinessProbe.tcpSocket.port || "
+    "(has(p.name) && p.name == self[0].readinessProbe.tcpSocket.port)) : "
+    "self[0].readinessProbe.tcpSocket.port == 8080)": _probed_port("tcpSocket"),
     "size(self) == 0 || self[0] != ''": lambda command: command[:1] != [""],
     "!(self.name in ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'])": lambda variable: (
         variable["name"] not in _RESERVED_ENV
     ),
-    "!(has(self.httpGet) && has(self.tcpSocket))": lambda probe: not ("httpGet" in probe and "tcpSocket" in probe),
+    "!has(self.valueFrom) || !has(self.value) || self.value == ''": lambda variable: (
+        "valueFrom" not in variable or not variable.get("value")
+    ),
+    "[has(self.exec), has(self.grpc), has(self.httpGet), has(self.tcpSocket)].filter(given, given).size() <= 1": (
+        lambda probe: len({"exec", "grpc", "httpGet", "tcpSocket"} & probe.keys()) <= 1
+    ),
 }

@@ -1,6 +1,7 @@
 """Admission: good objects come out whole, with defaults; bad ones with everything that is wrong."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -216,3 +217,77 @@ def test_what_the_schema_takes_parses_and_round_trips(kind: str, data: st.DataOb
     assert admission.object in (parsed, None)
     assert not [problem for problem in admission.problems if "in body" in problem.message]
     assert {problem.field for problem in admit(again).problems} == {problem.field for problem in admission.problems}
+
+
+def anything(schema: Mapping[str, Any], word: str = "a") -> Any:
+    """One value with every field of a schema in it, none of them empty or default."""
+    if "enum" in schema:
+        return next(option for option in schema["enum"] if option != schema.get("default"))
+    match schema["type"]:
+        case "string":
+            return f"/{word}" if schema.get("pattern", "").startswith("^/") else word
+        case "integer":
+            return schema["minimum"] + 1
+        case "boolean":
+            return False
+        case "array":
+            return [anything(schema["items"], word)]
+        case "object" if "properties" in schema:
+            return {name: anything(child, name.lower()[:15]) for name, child in schema["properties"].items()}
+        case "object" if "additionalProperties" in schema:
+            return {word: anything(schema["additionalProperties"], word)}
+        case "object":
+            return {"emptyDir": {}, "items": [{"key": word, "mode": 0, "optional": False, "none": None}]}
+        case _:
+            return 80
+
+
+def again(spec: originservice.PodSpec) -> Any:
+    """The PodSpec as JSON would have it."""
+    return msgspec.json.decode(msgspec.json.encode(spec))
+
+
+def test_a_pod_template_comes_out_as_it_went_in() -> None:
+    """Every field, and what is empty, false or null in those that are passed on."""
+    schema_of_spec = SPECS[originservice.KIND]["properties"]["template"]["properties"]["spec"]
+    pod = anything(schema_of_spec)
+    parsed = msgspec.convert(pod, originservice.PodSpec)
+    assert again(parsed) == pod
+
+
+def test_what_is_not_given_differs_from_false_and_from_nothing() -> None:
+    pod = {"containers": [{"name": "web"}], "hostNetwork": False, "securityContext": {}, "affinity": {}}
+    parsed = msgspec.convert(pod, originservice.PodSpec)
+    assert again(parsed) == pod
+    assert parsed != msgspec.convert({"containers": [{"name": "web"}]}, originservice.PodSpec)
+
+
+@given(values(SPECS[originservice.KIND]["properties"]["template"]["properties"]["spec"]))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_is_passed_on_is_passed_on_as_it_is(pod: dict[str, Any]) -> None:
+    passed = again(msgspec.convert(pod, originservice.PodSpec))
+    for one, other in ((pod, passed), *zip(pod["containers"], passed["containers"], strict=True)):
+        for field in ("volumes", "affinity", "securityContext", "tolerations", "resources", "lifecycle", "envFrom"):
+            assert other.get(field) == (one.get(field) if one.get(field) != [] else None)
+
+
+def test_replicas_are_one_unless_it_is_said() -> None:
+    raw = service(image="a")
+    assert isinstance(raw["spec"], dict)
+    for scaling, expected in ((None, 1), ({}, 1), ({"minScale": 3}, 3)):
+        found = admit(raw | {"spec": raw["spec"] | {"scaling": scaling}}).object
+        assert isinstance(found, OriginService)
+        assert found.spec.scaling.min_scale == expected
+
+
+def test_a_sidecar_may_be_probed_wherever_it_likes() -> None:
+    containers = [{"image": "a"}, {"name": "proxy", "image": "b", "readinessProbe": {"httpGet": {"port": 15021}}}]
+    raw = service(image="a")
+    raw["spec"]["template"]["spec"]["containers"] = containers
+    assert admit(raw).object
+
+
+def test_a_probe_may_ask_another_port_that_is_declared() -> None:
+    ports = [{"containerPort": 80}, {"containerPort": 9090, "name": "admin"}]
+    for port in (9090, "admin"):
+        assert admit(service(image="a", ports=ports, readinessProbe={"httpGet": {"port": port}})).object

@@ -15,7 +15,8 @@ from . import procfs
 from .launch import LaunchError
 
 ADDRESS = "127.0.0.1"
-_HEADERS = "User-Agent: edgerun-probe\r\nConnection: close\r\n"
+Headers = tuple[tuple[str, str], ...]
+_ALWAYS: Headers = (("user-agent", "edgerun-probe"), ("connection", "close"))
 
 
 class Look(Enum):
@@ -28,18 +29,20 @@ class Look(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to look, and for what: a GET of `path`, or a connection when it is None."""
+    """Where to look, and for what: a GET of `path` with `headers`, or a connection when it is None."""
 
     port: int
     path: str | None
     timeout_s: float
+    headers: Headers = ()
 
 
 def target(container: Container, port: int) -> Target:
     """The readiness probe of `container`, whose own port is `port` on this machine."""
     probe = container.readiness_probe
-    if probe.http_get is not None:
-        return Target(_mapped(probe.http_get.port, container, port), probe.http_get.path, probe.timeout_seconds)
+    if (get := probe.http_get) is not None:
+        headers = tuple((header.name, header.value) for header in get.http_headers)
+        return Target(_mapped(get.port, container, port), get.path, probe.timeout_seconds, headers)
     asked = probe.tcp_socket.port if probe.tcp_socket is not None else None
     return Target(_mapped(asked, container, port), None, probe.timeout_seconds)
 
@@ -71,14 +74,22 @@ async def _answers(where: Target) -> bool:
     try:
         if where.path is None:
             return True
-        host = f"{ADDRESS}:{where.port}"
-        writer.write(f"GET {where.path} HTTP/1.1\r\nHost: {host}\r\n{_HEADERS}\r\n".encode())
+        writer.write(_request(where))
         status = (await reader.readline()).split()[1:2]
         return bool(status) and status[0].isdigit() and 200 <= int(status[0]) < 400
     except ValueError:  # a line without end: not HTTP
         return False
     finally:
         writer.close()
+
+
+def _request(where: Target) -> bytes:
+    """The probe's own headers stand in the place of those that are always there."""
+    given = {name.lower() for name, _ in where.headers}
+    always = (("host", f"{ADDRESS}:{where.port}"), *_ALWAYS)
+    headers = (*(header for header in always if header[0].lower() not in given), *where.headers)
+    lines = [f"GET {where.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _is_theirs(port: int, members: Callable[[], Set[int]]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from ...api.originservice import OriginService
 from ...translate.world import Endpoint, OriginPhase
 from . import ports, procfs
+from .clusteronly import require_local
 from .launch import Launch, LaunchError, launch
 from .leash import Leash
 from .probes import ADDRESS, Look, Target, look, target
@@ -145,6 +146,7 @@ class Replica:
 
     async def _attempt(self, port: int) -> float | None:
         """Seconds for which the process was ready; None when it lost its port to a stranger."""
+        require_local(self.template.spec)
         where = target(self._origin.container, port)
         process = await self._started(port)
         seen = await self._first_sight_or_exit(process, where)
