@@ -25,7 +25,7 @@ COPY crds crds
 COPY operator operator
 RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /build/wheels . \
  && /build/tools/bin/pip --python /opt/edgerun/bin/python install --quiet --no-compile --no-deps --no-index \
-      --find-links /build/wheels --prefix /build/edgerun edgerun \
+      -f /build/wheels --prefix /build/edgerun edgerun \
  && /opt/edgerun/bin/python -m compileall -q --invalidation-mode unchecked-hash -s /build/edgerun -p /opt/edgerun \
       /build/edgerun/lib
 
