@@ -1,6 +1,6 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench reference lock clean help
+.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench reference chart lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -46,6 +46,9 @@ bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuil
 
 reference: $(READY) ## Write docs/reference anew from crds/
 	@$(BIN)/python tools/reference.py
+
+chart: $(READY) ## Write anew what charts/edgerun has of crds/ and of its values.yaml
+	@$(BIN)/python -m tools.chart
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
 	@$(BIN)/pip install --quiet uv

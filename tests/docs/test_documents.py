@@ -179,6 +179,7 @@ def test_the_reference_is_up_to_date(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "reference.py", tmp_path], check=True)
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
     there = {path.name: path.read_text() for path in (ROOT / "docs" / "reference").iterdir()}
+    del there["chart.md"]  # of `make chart`, and tests/chart compares it
     assert there == written, "run: make reference"
 
 

@@ -1,0 +1,89 @@
+{{/*
+What the operator may do: all of it, verb by verb, each with its reason. Server-side apply needs `patch`, and `create`
+where the object is new. tests/chart/test_rbac.py holds the same list, and asks a real API server about it.
+*/}}
+
+{{/* In every namespace, or in each of watchNamespaces. */}}
+{{- define "edgerun.rules.watched" -}}
+# What users write: it is read, and nothing of it is changed but the status.
+- apiGroups: [edgerun.dev]
+  resources: [edgeroutes, originservices]
+  verbs: [list, watch]
+- apiGroups: [edgerun.dev]
+  resources: [edgeroutes/status, originservices/status]
+  verbs: [patch]
+# An OriginService is a Deployment in its own namespace.
+{{ include "edgerun.rules.workloads" . }}
+# What people should notice is told as an Event of the object.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* Deployments that the operator makes, and the pods that they make. */}}
+{{- define "edgerun.rules.workloads" -}}
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+# The addresses of pods are what Envoy is told, and why one does not start is what the status says.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+{{- end }}
+
+{{/* In the whole cluster, always. */}}
+{{- define "edgerun.rules.cluster" -}}
+# Fleets belong to no namespace. The fleet "default" is made when a route needs it.
+- apiGroups: [edgerun.dev]
+  resources: [edgeproxies]
+  verbs: [get, list, watch, create]
+- apiGroups: [edgerun.dev]
+  resources: [edgeproxies/status]
+  verbs: [patch]
+# An edge proxy shows the token of its ServiceAccount, and the API server says whose it is.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end }}
+
+{{/* In the operator's own namespace. A name cannot restrict `create`. */}}
+{{- define "edgerun.rules.own" -}}
+# The Lease that says which replica leads.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "edgerun.fullname" . }}]
+  verbs: [get, update]
+# The certificate authority of the xDS server. No other Secret is read.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "edgerun.fullname" . }}-ca]
+  verbs: [get, update]
+# The address of the leader, behind the Service {{ include "edgerun.fullname" . }}-xds.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [create]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  resourceNames: [{{ include "edgerun.fullname" . }}-xds-leader]
+  verbs: [get, patch]
+# What a fleet of edge proxies consists of, beside its Deployment.
+- apiGroups: [""]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, create, patch, delete]
+{{- if and .Values.watchNamespaces (not (has .Release.Namespace .Values.watchNamespaces)) }}
+# Its Deployment and pods; the operator's own Deployment owns them.
+{{ include "edgerun.rules.workloads" . }}
+{{- end }}
+{{- end }}
