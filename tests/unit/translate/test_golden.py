@@ -10,18 +10,12 @@ import yaml
 from edgerun.translate.rendering import rendered, static_config
 from edgerun.translate.translator import translate
 from edgerun.translate.world import World
+from support.golden import cases, check
 from support.objects import world_from
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "translate"
-CASES = sorted(path.name.removesuffix(".in.yaml") for path in GOLDEN.glob("*.in.yaml"))
+CASES = cases(GOLDEN)
 ENVOY = Path(sys.executable).with_name("envoy")
-
-
-def check(path: Path, data: object, *, update: bool) -> None:
-    text = yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True)
-    if update:
-        path.write_text(text)
-    assert text == path.read_text(), f"{path.name} differs; pytest --update-golden, then review the diff"
 
 
 @pytest.mark.parametrize("case", CASES)

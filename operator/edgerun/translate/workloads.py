@@ -1,0 +1,167 @@
+"""The Deployment of an OriginService: the user's PodSpec, and what makes it a good origin where the user was silent.
+
+What is filled in: the variables that Cloud Run promises, a port, a quick readiness probe, a pause before the end in
+which the edge hears of it, and rights. The rights are those of Knative's `secure-pod-defaults: root-allowed`, which is
+all that Pod Security's "restricted" asks for but `runAsNonRoot`: most images name no user, and would not start.
+
+Trap: whatever differs here between two versions of the operator replaces every replica of every origin on an upgrade.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from ..api import API_VERSION
+from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
+from .labels import origin_labels, origin_selector
+
+DEFAULT_GRACE_S = 30  # Kubernetes' own
+PAUSE_S = 5  # from the end of a pod's readiness until every proxy has surely heard of it
+PROGRESS_DEADLINE_S = 600
+REVISION, SERVICE, PORT = "K_REVISION", "K_SERVICE", "PORT"
+
+_QUICK: Mapping[str, int] = {"periodSeconds": 1, "failureThreshold": 10}
+_PRIVILEGED_PORTS_END = 1024
+_ADMINISTRATOR = ("SYS_ADMIN", "CAP_SYS_ADMIN")
+
+
+def origin_deployment(service: OriginService) -> dict[str, Any]:
+    """The Deployment, as it is applied. It goes when the OriginService goes."""
+    name = service.metadata.name
+    metadata = {
+        "name": name,
+        "namespace": service.metadata.namespace,
+        "labels": dict(origin_labels(name)),
+        "ownerReferences": [_owner(service)],
+    }
+    spec = {
+        "replicas": service.spec.scaling.min_scale,
+        "revisionHistoryLimit": 1,
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+        "selector": {"matchLabels": dict(origin_selector(name))},
+        "template": _template(service),
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def revision(service: OriginService) -> str:
+    """The name of this version of the template. Equal templates are one version, whatever was between them."""
+    written = msgspec.json.encode(service.spec.template, order="sorted")
+    return f"{service.metadata.name}-{blake2b(written, digest_size=5).hexdigest()}"
+
+
+def _owner(service: OriginService) -> Mapping[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": service.metadata.name,
+        "uid": service.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _template(service: OriginService) -> Mapping[str, Any]:
+    given = service.spec.template.metadata
+    metadata: dict[str, Any] = {"labels": {**given.labels, **origin_labels(service.metadata.name)}}
+    if given.annotations:
+        metadata["annotations"] = dict(given.annotations)
+    return {"metadata": metadata, "spec": _pod(service)}
+
+
+def _pod(service: OriginService) -> Mapping[str, Any]:
+    spec = service.spec.template.spec
+    pod = {"automountServiceAccountToken": False, "enableServiceLinks": False, **_plain(spec)}
+    pod["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **(spec.security_context or {})}
+    pod["containers"] = [_serving(service), *map(_container, spec.containers[1:])]
+    if spec.init_containers:
+        pod["initContainers"] = [_container(container) for container in spec.init_containers]
+    return pod
+
+
+def _serving(service: OriginService) -> Mapping[str, Any]:
+    """The container that takes the requests."""
+    given = service.container
+    ports = given.ports or (ContainerPort(container_port=DEFAULT_CONTAINER_PORT),)
+    made = _container(msgspec.structs.replace(given, ports=ports))
+    made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    made["env"] = [*_platform(service), *made.get("env", ())]
+    made["readinessProbe"] = _readiness(given.readiness_probe, given.port)
+    if lifecycle := {**_pause(service.spec.template.spec), **(given.lifecycle or {})}:
+        made["lifecycle"] = lifecycle
+    return made
+
+
+def _container(container: Container) -> dict[str, Any]:
+    """Any container: what Kubernetes cannot do without, spelled out, and rights."""
+    made = {"name": container.name, **_plain(container), "securityContext": _rights(container)}
+    if container.ports:
+        made["ports"] = [_plain(port) | {"protocol": port.protocol} for port in container.ports]
+    port = container.ports[0].container_port if container.ports else None
+    if container.readiness_probe != Probe():
+        made["readinessProbe"] = _readiness(container.readiness_probe, port)
+    for field, probe in (("livenessProbe", container.liveness_probe), ("startupProbe", container.startup_probe)):
+        if probe is not None:
+            made[field] = _probe(probe, port)
+    return made
+
+
+def _platform(service: OriginService) -> list[Mapping[str, str]]:
+    """They come before the user's own, which may refer to them."""
+    name = service.metadata.name
+    platform = {PORT: str(service.container.port), SERVICE: name, REVISION: revision(service), "K_CONFIGURATION": name}
+    return [{"name": variable, "value": value} for variable, value in platform.items()]
+
+
+def _readiness(probe: Probe, port: int | None) -> Mapping[str, Any]:
+    """Nothing said of what is asked: a connection, every second, so that a start is noticed soon."""
+    made = _probe(probe, port)
+    return {**_QUICK, **made} if made.get("tcpSocket") and probe.tcp_socket is None else made
+
+
+def _probe(probe: Probe, port: int | None) -> Mapping[str, Any]:
+    """Without a port it asks the container's; where there is none either, the API server says so."""
+    made = _plain(probe)
+    if not made.keys() & {"exec", "grpc", "httpGet", "tcpSocket"}:
+        made["tcpSocket"] = {}
+    if port is not None:
+        made |= {kind: {"port": port} | made[kind] for kind in ("grpc", "httpGet", "tcpSocket") if kind in made}
+    return made
+
+
+def _pause(spec: PodSpec) -> Mapping[str, Any]:
+    """A pod is told to end and taken from the edge at the same moment: until the edge knows, it serves on."""
+    grace_s = spec.termination_grace_period_seconds
+    pause_s = min(PAUSE_S, (DEFAULT_GRACE_S if grace_s is None else grace_s) // 2)
+    return {"preStop": {"sleep": {"seconds": pause_s}}} if pause_s else {}
+
+
+def _rights(container: Container) -> Mapping[str, Any]:
+    """What the user says of a right counts, even if that is nothing, as in `capabilities: {}`."""
+    given = container.security_context or {}
+    if given.get("privileged") is True:
+        return given
+    kept = {"add": ["NET_BIND_SERVICE"]} if _has_privileged_port(container) else {}
+    made = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], **kept}, **given}
+    if "allowPrivilegeEscalation" not in given and _is_administrator(given.get("capabilities")):
+        del made["allowPrivilegeEscalation"]  # an API server refuses the two together
+    return made
+
+
+def _has_privileged_port(container: Container) -> bool:
+    return any(port.container_port < _PRIVILEGED_PORTS_END for port in container.ports)
+
+
+def _is_administrator(capabilities: object) -> bool:
+    """Of whatever was written there: an API server has not judged it yet."""
+    added = capabilities.get("add") if isinstance(capabilities, Mapping) else None
+    return isinstance(added, list) and any(name in _ADMINISTRATOR for name in added)
+
+
+def _plain(part: msgspec.Struct) -> dict[str, Any]:
+    """What was given of `part`, in lists and dictionaries of its own."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(part))
+    return plain

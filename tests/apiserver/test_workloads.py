@@ -1,0 +1,36 @@
+"""The Deployments of the golden files, as an API server judges them: nothing in them is unknown to it, or forbidden."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edgerun.api.resources import RESOURCES
+from edgerun.errors import InvalidError
+from edgerun.infra.kubernetes.client import Client
+from support.golden import cases
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "workloads"
+
+
+async def judge(client: Client, manifest: dict[str, Any], namespace: str) -> Any:
+    placed = manifest | {"metadata": manifest["metadata"] | {"namespace": namespace}}
+    query = {"fieldValidation": "Strict", "dryRun": "All"}
+    path = RESOURCES["Deployment"].path(namespace)
+    return await client._call("POST", path, query=query, body=placed, timeout_s=10)
+
+
+@pytest.mark.parametrize("case", cases(GOLDEN))
+async def test_the_server_takes_the_deployment_as_it_is(client: Client, namespace: str, case: str) -> None:
+    manifest = yaml.safe_load((GOLDEN / f"{case}.out.yaml").read_text())
+    made = await judge(client, manifest, namespace)
+    first = made["spec"]["template"]["spec"]["containers"][0]
+    assert [variable["name"] for variable in first["env"]][:2] == ["PORT", "K_SERVICE"]
+
+
+async def test_the_server_names_what_is_misspelt_deep_down(client: Client, namespace: str) -> None:
+    manifest = yaml.safe_load((GOLDEN / "sidecars.out.yaml").read_text())
+    manifest["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDirectory": {}}]
+    with pytest.raises(InvalidError, match=r'unknown field "spec\.template\.spec\.volumes\[0\]\.emptyDirectory"'):
+        await judge(client, manifest, namespace)
