@@ -35,11 +35,11 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),  # a proxy whose machine is gone says no goodbye
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 15_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # edge pods ping every 10 s, to notice when we are gone
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_connection_age_ms", 11 * 3_600_000),  # gRPC adds a jitter of a tenth: proxies spread anew over replicas
     ("grpc.max_connection_age_grace_ms", 30_000),
 )
+_HOUR_MS = 3_600_000
 
 
 class Server:
@@ -56,16 +56,24 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self._socket: Path | None = None
 
-    async def start(self, address: str) -> None:
-        """Listen on `unix:PATH`, which only this user can open, or `HOST:PORT`. Nobody is answered before `publish`."""
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> None:
+        """Listen on `unix:PATH`, which only this user can open, or `HOST:PORT`. Nobody is answered before `publish`.
+
+        With `credentials` it speaks TLS, and connections live as long as a proxy's token does: who comes back has to
+        prove again who they are, and is shown the newest certificate.
+        """
         if address.startswith(_UNIX):
             self._socket = Path(address.removeprefix(_UNIX))
             _prepare(self._socket)
         interceptors = [self._authenticate] if self._authenticate else []
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+        options = _options(_HOUR_MS if credentials else 11 * _HOUR_MS)
+        self._server = grpc.aio.server(options=options, interceptors=interceptors)
         method = grpc.stream_stream_rpc_method_handler(self._serve)  # no (de)serialiser: bytes in, bytes out
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})])
-        self._server.add_insecure_port(address)
+        if credentials:
+            self._server.add_secure_port(address, credentials)
+        else:
+            self._server.add_insecure_port(address)
         if self._socket:
             self._socket.chmod(stat.S_IRUSR | stat.S_IWUSR)
         await self._server.start()
@@ -130,6 +138,10 @@ class Server:
 
 def _arrival(proxy: Proxy) -> tuple[float, str]:
     return proxy.connected_at.timestamp(), proxy.id
+
+
+def _options(life_ms: int) -> tuple[tuple[str, int], ...]:
+    return (*_OPTIONS, ("grpc.max_connection_age_ms", life_ms))  # with a jitter of a tenth, so that not all come at once
 
 
 def _prepare(socket: Path) -> None:

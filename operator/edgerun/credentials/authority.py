@@ -1,0 +1,154 @@
+"""The authorities that edge pods trust, and which of them signs: a state, and what it becomes as time goes on.
+
+An authority is told to everybody long before it signs, and goes on being trusted until it ends. Each step is one write,
+and every state between two steps is a good one to stop in. Nobody has to be there at a certain time: what is overdue is
+done at once.
+
+Traps: whether pods have heard of an authority is not to be read off a clock, which may jump, nor off the state, which
+may be older than what pods were given. `out_for` is what the caller has measured. And no authority leaves before its
+end: a clock that went ahead and comes back must find the old one still there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from .certificates import Entropy, Pair, new_authority, new_server, parsed, parsed_key
+
+BUNDLE = "ca.crt"
+_STATE = "authorities.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long things are good for. `backdated` is what clocks may differ by: nothing starts later than this ago."""
+
+    authority_life: timedelta = timedelta(days=365)
+    successor_at: float = 2 / 3
+    """The part of an authority's life after which the next one is made."""
+
+    overlap: timedelta = timedelta(hours=1)
+    """How long a successor is known before it signs: Kubernetes takes minutes to bring a ConfigMap to every pod."""
+
+    server_life: timedelta = timedelta(hours=24)
+    server_renewed_at: float = 1 / 2
+    backdated: timedelta = timedelta(minutes=5)
+
+
+POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """`signs` once everybody knows it; never taken back."""
+
+    certificate: str
+    key: str = field(repr=False)
+    signs: bool = False
+
+    @property
+    def starts(self) -> datetime:
+        return parsed(self.certificate).not_valid_before_utc
+
+    @property
+    def ends(self) -> datetime:
+        return parsed(self.certificate).not_valid_after_utc
+
+    def valid(self, now: datetime) -> bool:
+        return self.starts <= now < self.ends
+
+
+Authorities = tuple[Authority, ...]  # the oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The certificate that the xDS server shows. `issuer` is the certificate of the authority that signed it."""
+
+    pair: Pair
+    issuer: str
+    names: tuple[str, ...]
+    starts: datetime
+    ends: datetime
+
+
+def advance(
+    authorities: Authorities,
+    now: datetime,
+    *,
+    out_for: timedelta,
+    names: Sequence[str],
+    policy: Policy,
+    entropy: Entropy,
+) -> Authorities:
+    """What should be from now on; equal to `authorities` when nothing is due.
+
+    `out_for` is for how long, at least, everybody has been given the bundle of these `authorities`.
+    """
+    now = now.replace(microsecond=0)
+    kept = tuple(one for one in authorities if now < one.ends)
+    if out_for >= policy.overlap or signer(kept, now) is None:
+        kept = tuple(_signing(one) if one.valid(now) else one for one in kept)
+    if signer(kept, now) is None:  # the first one ever, or nothing that is left can be believed now
+        return (*kept, _new(now, names, policy, entropy, signs=True))
+    if now >= _point(kept[-1].starts, kept[-1].ends, policy.successor_at):
+        return (*kept, _new(now, names, policy, entropy, signs=False))
+    return kept
+
+
+def signer(authorities: Authorities, now: datetime) -> Authority | None:
+    """The newest one that may sign and is valid now."""
+    return next((one for one in reversed(authorities) if one.signs and one.valid(now)), None)
+
+
+def bundle(authorities: Authorities) -> str:
+    """The certificates to trust, those that do not sign yet included."""
+    return "".join(one.certificate for one in authorities)
+
+
+def issue(authority: Authority, names: Sequence[str], now: datetime, policy: Policy, entropy: Entropy) -> Server:
+    """A server's certificate, which does not outlive the authority."""
+    now = now.replace(microsecond=0)
+    starts, ends = now - policy.backdated, min(now + policy.server_life, authority.ends)
+    issuer = Pair(authority.certificate, authority.key)
+    return Server(new_server(names, starts, ends, issuer, entropy), issuer.certificate, tuple(names), starts, ends)
+
+
+def worn(server: Server, authorities: Authorities, now: datetime, policy: Policy) -> bool:
+    """Whether there should be another: its time is over or has not come, or its authority is none any more."""
+    trusted = any(one.certificate == server.issuer for one in authorities)
+    return not trusted or not server.starts <= now < _point(server.starts, server.ends, policy.server_renewed_at)
+
+
+def encoded(authorities: Authorities) -> Mapping[str, bytes]:
+    """As the data of a Secret: all there is to know, and the bundle for people to look at."""
+    return {_STATE: msgspec.json.encode(authorities), BUNDLE: bundle(authorities).encode()}
+
+
+def decoded(data: Mapping[str, bytes]) -> Authorities:
+    """Raises ValueError, which quotes nothing, when `data` is not what `encoded` makes."""
+    if _STATE not in data:
+        raise ValueError(f"there is no {_STATE} in it")
+    try:
+        found = msgspec.json.decode(data[_STATE], type=Authorities)
+    except msgspec.MsgspecError:  # its words could hold a part of a key
+        raise ValueError(f"its {_STATE} holds no authorities") from None
+    for one in found:
+        if parsed(one.certificate).public_key() != parsed_key(one.key).public_key():
+            raise ValueError(f"its {_STATE} holds a key that is another certificate's")
+    return found
+
+
+def _new(now: datetime, names: Sequence[str], policy: Policy, entropy: Entropy, *, signs: bool) -> Authority:
+    pair = new_authority(names, now - policy.backdated, now + policy.authority_life, entropy)
+    return Authority(pair.certificate, pair.key, signs)
+
+
+def _signing(authority: Authority) -> Authority:
+    return Authority(authority.certificate, authority.key, signs=True)
+
+
+def _point(starts: datetime, ends: datetime, part: float) -> datetime:
+    return starts + (ends - starts) * part
