@@ -35,8 +35,10 @@ LABEL org.opencontainers.image.title="edgerun" \
       org.opencontainers.image.description="Operator, xDS control plane and Envoy edge of Edgerun" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-# Nothing is installed in here any more.
-RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip
+# Nothing is installed in here any more. Without an entry the user would get root's group where only its number is known.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
+ && echo 'edgerun:x:65532:65532::/tmp:/usr/sbin/nologin' >>/etc/passwd \
+ && echo 'edgerun:x:65532:' >>/etc/group
 COPY --from=dependencies /opt/edgerun /opt/edgerun
 COPY --from=project /build/edgerun /opt/edgerun
 # The file system may be read-only. PYTHONSAFEPATH: the working directory is no place to import from.
