@@ -32,6 +32,7 @@ PACKAGE = ROOT / "operator" / "edgerun"
 # Where reasons are written down; every literal there that looks like one is one, but for these.
 SPEAKERS = (
     "translate/fleets.py",
+    "translate/observed.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",
@@ -43,7 +44,8 @@ SPEAKERS = (
     "infra/local/replicas.py",
 )
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
-NO_REASONS = {"True", "False", "Unknown", "Replica", ConditionType.CONTAINER_HEALTHY.value}
+OF_PODS = {"ContainerCreating", "PodInitializing", "Error", "Completed", "Failed", "Succeeded", "PodScheduled"}
+NO_REASONS = {"True", "False", "Unknown", "Replica", "ReplicaFailure", ConditionType.CONTAINER_HEALTHY.value} | OF_PODS
 
 
 def named(path: Path) -> str:

@@ -1,0 +1,200 @@
+"""What is to be said of an origin, from its Deployment and pods as the API server has them.
+
+Which version a pod is of, and where it listens, is read from the variables that its Deployment gave it: a sidecar that
+somebody injects, or a port that changes from one version to the next, leaves them as they are.
+
+Trap: all that is said is of the newest version; the endpoints are those of every pod that takes requests.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from ..api.originservice import OriginService
+from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, found
+from .labels import origin_selector
+from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
+from .world import Endpoint, OriginObservation, OriginPhase
+
+_ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
+_CRASHED = "CrashLoopBackOff"
+_NOT_STARTED = {
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+}
+_ENDED = ("Failed", "Succeeded")  # phases of a pod
+_SAYS_NOTHING = ("", "Error", "Completed")  # of an end, beside its exit code
+_LAST_LINES = 5
+_LAST_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why no replica takes requests. `failed` says that waiting will not do; without a reason all goes as usual."""
+
+    message: str
+    reason: str = ""
+    failed: bool = False
+
+
+def origin_observation(
+    service: OriginService, deployment: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
+) -> OriginObservation:
+    """`pods` may hold those of other origins, too."""
+    mine = _pods(service, pods)
+    endpoints = tuple(sorted({endpoint for pod in mine for endpoint in _endpoints(pod, service)}))
+    current = _current(service, deployment)
+    newest = [pod for pod in mine if _variables(pod.spec).get(REVISION) == revision(service)]
+    phase, reason, message = _state(service, current, newest) if current else _PENDING
+    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message)
+
+
+_PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")
+
+
+def _pods(service: OriginService, pods: Sequence[Mapping[str, Any]]) -> list[Pod]:
+    """Those that are not on their way out, in a stable order."""
+    wanted = origin_selector(service.metadata.name).items()
+    all_pods = (msgspec.convert(pod, Pod) for pod in pods)
+    mine = [
+        pod
+        for pod in all_pods
+        if pod.metadata.namespace == service.metadata.namespace
+        and wanted <= pod.metadata.labels.items()
+        and not pod.metadata.deletion_timestamp
+    ]
+    return sorted(mine, key=lambda pod: pod.metadata.name)
+
+
+def _current(service: OriginService, deployment: Mapping[str, Any] | None) -> Deployment | None:
+    """The Deployment, if it is of this version already."""
+    if deployment is None:
+        return None
+    read = msgspec.convert(deployment, Deployment)
+    return read if _variables(read.spec.template.spec).get(REVISION) == revision(service) else None
+
+
+def _variables(spec: PodSpec) -> Mapping[str, str]:
+    """Those of the container that takes the requests."""
+    every = ({variable.name: variable.value for variable in container.env} for container in spec.containers)
+    return next((variables for variables in every if SERVICE in variables), {})
+
+
+def _endpoints(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
+    if is_ready(pod) and pod.status.pod_ip:
+        port = _variables(pod.spec).get(PORT, "")
+        yield Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
+
+
+def is_ready(pod: Pod) -> bool:
+    return found(pod.status.conditions, "Ready", "True") is not None
+
+
+def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]) -> tuple[OriginPhase, str, str]:
+    wanted, ready = service.spec.scaling.min_scale, sum(map(is_ready, newest))
+    if ready >= wanted:
+        return OriginPhase.READY, "", ""
+    wrong = trouble(deployment, [pod for pod in newest if not is_ready(pod)])
+    if not ready:
+        return OriginPhase.FAILED if wrong.failed else OriginPhase.STARTING, wrong.reason, wrong.message
+    others = f"; {wrong.reason}: {wrong.message}" if wrong.reason else ""
+    return OriginPhase.READY, "", f"{ready} of {wanted} replicas take requests{others}"
+
+
+def trouble(deployment: Deployment, unready: Sequence[Pod]) -> Trouble:
+    """The most telling of all that is wrong."""
+    alive = [pod for pod in unready if pod.status.phase not in _ENDED]
+    told = deployment.status.observed_generation >= deployment.metadata.generation
+    conditions = deployment.status.conditions if told else ()
+    late = found(conditions, "Progressing", "False") is not None
+    failure = found(conditions, "ReplicaFailure", "True")
+    causes = [*_container_troubles(alive), *_unscheduled(alive)]
+    if failure:
+        reason = "PodsForbidden" if "forbidden" in failure.message else "FailedCreate"
+        causes.append(Trouble(failure.message, reason, failed=True))
+    if not alive:
+        causes += _evicted(unready)
+    if causes:
+        return replace(causes[0], failed=causes[0].failed or late)
+    waiting = next(_waited_for(alive), Trouble("its pods are being created"))
+    if late:
+        said = f"no replica took requests within {PROGRESS_DEADLINE_S} s: {waiting.message}"
+        return Trouble(said, "ProgressDeadlineExceeded", failed=True)
+    return waiting
+
+
+def _container_troubles(pods: Sequence[Pod]) -> Iterator[Trouble]:
+    for pod in pods:
+        for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+            wrong = None if container.ready or _was_ready(container, pod) else _container_trouble(container)
+            if wrong:
+                yield wrong
+
+
+def _container_trouble(container: ContainerStatus) -> Trouble | None:
+    """One that was started again is taken for crashed until it is ready: it would seem to recover between crashes."""
+    waiting = container.state.waiting
+    if waiting and waiting.reason not in (*_ON_THE_WAY, _CRASHED):
+        known = waiting.reason in _NOT_STARTED
+        message = waiting.message if known else f"{waiting.reason}: {waiting.message}"
+        reason = waiting.reason if known else "ContainerNotStarted"
+        return Trouble(f'container "{container.name}": {message}', reason, failed=True)
+    ended = container.state.terminated or container.last_state.terminated
+    if ended:
+        return Trouble(f'container "{container.name}": {_end(ended)}', _CRASHED, failed=True)
+    if waiting and waiting.reason == _CRASHED:
+        return Trouble(f'container "{container.name}": {waiting.message}', _CRASHED, failed=True)
+    return None
+
+
+def _end(ended: Terminated) -> str:
+    why = "" if ended.reason in _SAYS_NOTHING else f" ({ended.reason})"
+    words = "\n".join(ended.message.rstrip().splitlines()[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+    return f"exit code {ended.exit_code}{why}:\n{words}" if words else f"exit code {ended.exit_code}{why}"
+
+
+def _unscheduled(pods: Sequence[Pod]) -> Iterator[Trouble]:
+    """A node may still come: that is no failure before the Deployment's deadline."""
+    for pod in pods:
+        scheduled = found(pod.status.conditions, "PodScheduled", "False")
+        if scheduled:
+            yield Trouble(scheduled.message, "Unschedulable")
+
+
+def _evicted(pods: Sequence[Pod]) -> Iterator[Trouble]:
+    """Pods that a node would not have, or not keep; there will be others."""
+    for pod in pods:
+        yield Trouble(f"pod {pod.metadata.name}: {pod.status.reason}: {pod.status.message}", "PodFailed")
+
+
+def _waited_for(pods: Sequence[Pod]) -> Iterator[Trouble]:
+    for pod in pods:
+        for container in pod.status.init_container_statuses:
+            if not container.ready and container.state.running:
+                yield Trouble(f'init container "{container.name}" is not done yet')
+        for container in pod.status.container_statuses:
+            if not container.ready:
+                yield _unready(container, pod)
+        yield Trouble(f"pod {pod.metadata.name} is being started")
+
+
+def _unready(container: ContainerStatus, pod: Pod) -> Trouble:
+    if not container.state.running:
+        return Trouble(f'container "{container.name}" is being created')
+    if _was_ready(container, pod):
+        return Trouble(f'container "{container.name}" does not answer its readiness probe any more', "ProbeFailing")
+    return Trouble(f'container "{container.name}" runs, and has not answered its readiness probe yet')
+
+
+def _was_ready(container: ContainerStatus, pod: Pod) -> bool:
+    """Whether the pod became unready while the container ran. RFC 3339 in UTC sorts as it reads."""
+    running, unready = container.state.running, found(pod.status.conditions, "Ready", "False")
+    started, since = running.started_at if running else None, unready.last_transition_time if unready else None
+    return bool(started and since and since > started)
