@@ -21,22 +21,23 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from . import __version__
+from .identity import Reason
 from .vitals import Vitals
 from .workqueue import Meter
 
 Type = Literal["counter", "gauge", "histogram"]
-Applied = Literal["changed", "noop", "deleted", "conflict", "refused", "error"]
-Written = Literal["changed", "noop", "conflict", "error"]
+Applied = Literal["changed", "deleted", "refused", "error"]
+Written = Literal["changed", "conflict", "error"]
 Told = Literal["written", "limited", "dropped", "error"]
 
 OTHER = "other"
 NO_ANSWER = "<error>"  # in place of a status code, as client-go has it
 RESULTS = ("success", "error")
-APPLIED: tuple[Applied, ...] = ("changed", "noop", "deleted", "conflict", "refused", "error")
-WRITTEN: tuple[Written, ...] = ("changed", "noop", "conflict", "error")
+APPLIED: tuple[Applied, ...] = ("changed", "deleted", "refused", "error")
+WRITTEN: tuple[Written, ...] = ("changed", "conflict", "error")
 TOLD: tuple[Told, ...] = ("written", "limited", "dropped", "error")
 TYPES = ("Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration", "Secret", "TypedExtensionConfig", OTHER)
-REASONS = ("missing", "malformed", "rejected", "audience", "identity", "unavailable", OTHER)
+REASONS = (*(reason.value for reason in Reason), OTHER)
 KINDS = (
     "ConfigMap",
     "Deployment",

@@ -46,7 +46,7 @@ def busy(vitals: Vitals = FULL) -> Metrics:
     metrics.turned_away("missing")
     metrics.rotated(succeeded=True)
     metrics.applied("Deployment", "changed")
-    metrics.status_written("noop")
+    metrics.status_written("conflict")
     metrics.told("written")
     metrics.requested("GET", 200, 0.01)
     queue = metrics.queue("apply")

@@ -48,6 +48,19 @@ SERIES_PREFIXES = (
     "server.",
 )
 
+STATS_TAGS = (
+    "envoy.http_conn_manager_prefix",
+    "envoy.listener_address",
+    "envoy.rds_route_config",
+    "envoy.response_code",
+    "envoy.response_code_class",
+    "envoy.worker_id",
+)
+
+# As statistics have it, with "_" for ":". Envoy takes a name to end at its first dot, which is in the middle of a host;
+# and it says everything once more as `cluster.NAME.external.upstream_rq_time` and the like, which is left out.
+_CLUSTER_NAME = rf"(origin/[^.]+|url/.+_[0-9]+|{XDS_CLUSTER}|{ADMIN_CLUSTER})"
+
 _TYPE = "type.googleapis.com/envoy.extensions."
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
@@ -178,10 +191,17 @@ def _action(name: str, threshold: float) -> dict[str, Any]:
 
 
 def _stats_config() -> dict[str, Any]:
-    per_cluster = rf"^cluster\..*\.({'|'.join(CLUSTER_SERIES)})$"
+    per_cluster = rf"^cluster\.{_CLUSTER_NAME}\.({'|'.join(CLUSTER_SERIES)})$"
     by_prefix: list[dict[str, Any]] = [{"prefix": prefix} for prefix in SERIES_PREFIXES]
     patterns = [*by_prefix, {"safe_regex": {"regex": per_cluster}}]
-    return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+    return {
+        "stats_matcher": {"inclusion_list": {"patterns": patterns}},
+        "use_all_default_tags": False,  # the one for clusters would come first
+        "stats_tags": [
+            {"tag_name": "envoy.cluster_name", "regex": rf"^cluster\.({_CLUSTER_NAME}\.)"},
+            *({"tag_name": name} for name in STATS_TAGS),
+        ],
+    }
 
 
 def layered_runtime() -> dict[str, Any]:
