@@ -51,7 +51,7 @@ def installed(server: ApiServer) -> ApiServer:
 
 
 def kubectl(server: ApiServer, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [places.program("kubectl"), "--kubeconfig", server.kubeconfig, *arguments]
+    command = [str(places.program("kubectl")), "--kubeconfig", str(server.kubeconfig), *arguments]
     return subprocess.run(command, input=stdin, capture_output=True, text=True)
 
 

@@ -43,7 +43,7 @@ def values_of(case: str) -> Any:
 
 def shortened(text: str) -> str:
     """Without what is a file of the chart as it is: CRDs, the dashboard, the program of `helm test`."""
-    documents = text.split("\n---\n")
+    documents = re.split(r"\n+---\n", text)  # Helm 3 and 4 do not agree on blank lines
     documents = [one.partition("\n")[0] if f"\nkind: {CRD}\n" in one else one for one in documents]
     return "\n---\n".join(re.sub(r": \|\n(    .*|\n)+$", ": |\n    ...\n", one) for one in documents)
 

@@ -15,6 +15,7 @@ from tools.cluster import places
 
 CHART = Path(__file__).parents[2] / "charts" / "edgerun"
 RELEASE, NAMESPACE = "my-release", "edge-system"
+KUBERNETES = "1.34.0"  # otherwise it is what Helm was built with
 CAPABLE = ("--api-versions", "monitoring.coreos.com/v1")
 CRD = "CustomResourceDefinition"
 
@@ -34,13 +35,15 @@ def helm(*arguments: str | Path, values: Object | None = None) -> subprocess.Com
 
 
 def render(values: Object | None = None, *options: str, release: str = RELEASE) -> str:
-    done = helm("template", release, CHART, "--namespace", NAMESPACE, *CAPABLE, *options, values=values or {})
+    options = ("--kube-version", KUBERNETES, *CAPABLE, *options)
+    done = helm("template", release, CHART, "--namespace", NAMESPACE, *options, values=values or {})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def refusal(values: Object, *options: str) -> str:
     """What Helm says about values that it does not take."""
+    options = ("--kube-version", KUBERNETES, *options)
     done = helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *options, values=values)
     assert done.returncode != 0, "helm took it"
     return done.stderr
