@@ -1,4 +1,4 @@
-"""Time that a test makes, chance that repeats itself, and a Secret in memory: what the rotation of authorities needs.
+"""Authorities for tests: real ones of today, and all that their rotation needs in a time that a test makes.
 
 The Secret is kept as an API server keeps it: every version is named, and only the newest can be replaced.
 """
@@ -10,13 +10,25 @@ from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 
-from edgerun.credentials.authority import POLICY, Policy
-from edgerun.credentials.certificates import Entropy
+from edgerun.credentials.authority import POLICY, Authority, Policy, Server, issue
+from edgerun.credentials.certificates import ENTROPY, Entropy, new_authority
 from edgerun.credentials.rotation import Rotation
 from edgerun.errors import ConflictError, NotFoundError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("edgerun-xds.edgerun.svc", "edgerun-xds.edgerun.svc.cluster.local")
+
+
+def authority() -> Authority:
+    """One that is good for today."""
+    now = datetime.now(UTC)
+    pair = new_authority(NAMES, now - timedelta(hours=1), now + timedelta(days=1), ENTROPY)
+    return Authority(pair.certificate, pair.key, signs=True)
+
+
+def certificate(by: Authority) -> Server:
+    """A server's, as of now."""
+    return issue(by, NAMES, datetime.now(UTC), POLICY, ENTROPY)
 
 
 def entropy() -> Entropy:
