@@ -1,8 +1,10 @@
 """Settings of one instance. Every field says what it means, its unit and why it has its default."""
 
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 DEFAULT_PORT = 8080
 # A rebuild makes many objects and keeps most. Python's default, a look at the youngest every 700, doubles its time.
@@ -35,6 +37,52 @@ class LocalSettings:
 
     ca_file: str = ""
     """Certificate authorities for https origins; "" means those of the system (or $SSL_CERT_FILE)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Cluster mode: `edgerun controller`."""
+
+    namespace: str
+    """Where the operator lives, and its edge pods with it."""
+
+    pod_name: str
+    """Names this replica in the Lease; two must never share one."""
+
+    pod_ip: str
+    """Where proxies reach this replica while it leads."""
+
+    image: str
+    """Of the edge pods: the operator's own."""
+
+    image_pull_policy: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Of the edge pods, as the operator's own."""
+
+    name: str = "edgerun"
+    """The operator's Deployment, and what the names of the Lease, the Secret and the Services begin with."""
+
+    xds_port: int = 18_000
+    """Where the leader serves proxies: istiod and Envoy Gateway have taught people this number."""
+
+    http_port: int = DEFAULT_PORT
+    """Health and metrics."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Whose objects count; none means those of the whole cluster."""
+
+    default_edge_proxy: Mapping[str, Any] = field(default_factory=dict)
+    """The spec of the EdgeProxy `default`, should the operator have to make it."""
+
+    kubeconfig: Path | None = None
+    """How to reach the API server from outside of a pod."""
+
+    ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
+    """Certificate authorities for https origins: a path in the image."""
+
+    @property
+    def xds_service(self) -> str:
+        return f"{self.name}-xds"
 
 
 def system_ca_file() -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgerun.infra.local import admin
+from edgerun.infra import admin
 from edgerun.translate.bootstrap import bootstrap
 from edgerun.translate.plan import LISTENER
 from edgerun.translate.rendering import rendered

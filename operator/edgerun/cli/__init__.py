@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import EdgerunError
 from ..settings import DEFAULT_PORT
+from . import controller
 from .inspect import render, validate
 from .local import run as run_local
 from .status import run as run_status
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_validate(commands)
     _add_render(commands)
+    controller.add(commands)
+    controller.add_drain(commands)
     return parser
 
 

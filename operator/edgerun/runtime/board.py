@@ -6,9 +6,11 @@ An object is programmed when a proxy has acknowledged the first plan that held i
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..api import conditions, edgeproxy, edgeroute
+import msgspec
+
+from ..api import conditions, edgeproxy, edgeroute, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus
@@ -39,7 +41,7 @@ class Crew(Protocol):
 
 @dataclass(slots=True)
 class Board:
-    """`before` is the status that was said of an object before this process did; its times go on."""
+    """`before` is the status of an object where people look, which may be another process' word: its times go on."""
 
     acked: Crew
     clock: Callable[[], datetime]
@@ -84,7 +86,7 @@ class Board:
             line = self.lines.get(key)
             if line and line.verdict == verdict and line.progress == progress:
                 continue
-            status = _status(verdict, progress, line.status if line else self.before(key), now)
+            status = _status(verdict, progress, self.before(key) or (line.status if line else None), now)
             self.lines[key] = Line(verdict, progress, status)
             if line is None or line.status != status:
                 yield key
@@ -94,6 +96,26 @@ class Board:
         complete = self._complete.get(verdict.key)
         informed = 0 if complete is None else sum(serial >= complete for serial in acked)
         return Progress(verdict.edge, len(acked), programmed, informed)
+
+
+_SHAPES: Mapping[str, type[EdgeProxyStatus] | type[EdgeRouteStatus] | type[OriginServiceStatus]] = {
+    edgeproxy.KIND: EdgeProxyStatus,
+    edgeroute.KIND: EdgeRouteStatus,
+    originservice.KIND: OriginServiceStatus,
+}
+
+
+def as_document(status: Status) -> dict[str, Any]:
+    """As it is stored."""
+    return msgspec.json.decode(msgspec.json.encode(status), type=dict[str, Any])
+
+
+def from_document(kind: str, stored: Mapping[str, Any]) -> Status | None:
+    """The status of an object of that kind as it is stored; None when there is none that can be read."""
+    try:
+        return msgspec.convert(stored, _SHAPES[kind]) if stored else None
+    except msgspec.ValidationError:  # written by another version
+        return None
 
 
 def _status(verdict: Verdict, progress: Progress, before: Status | None, now: str) -> Status:

@@ -5,7 +5,9 @@ It knows neither files nor clusters: whoever runs it gives it a store, an xDS se
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,8 +18,10 @@ from ..sources.store import Store
 from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
+from ..xds.authentication import Authenticator
 from ..xds.server import Proxy, Refused, Server
 from .board import Board, Status
+from .crew import PATIENCE_S, Crew
 from .quarantine import Refuses, culprits, suspects
 
 REMEMBERED = 32  # worlds that a proxy may still refuse; older ones were superseded on their way
@@ -38,7 +42,8 @@ class Published:
 class Controller:
     """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves.
 
-    `before` knows what was said of an object before this process began.
+    `before` knows what is said of an object where people look, `authenticate` who may ask; `rebuilding` is around each
+    build.
     """
 
     edge: Edge
@@ -47,9 +52,12 @@ class Controller:
     refuses: Refuses
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     before: Callable[[ObjectKey], Status | None] = lambda key: None
+    authenticate: Authenticator | None = None
+    rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     server: Server = field(init=False)
+    crew: Crew = field(init=False)
     board: Board = field(init=False)
     published: Published | None = None
     _refused: asyncio.Queue[Refused] = field(default_factory=asyncio.Queue)
@@ -60,8 +68,9 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.store = Store(self.edge, self.clock, self.holdoff.mark)
-        self.server = Server(observer=self)
-        self.board = Board(self._acked, self.clock, self.before)
+        self.server = Server(observer=self, authenticate=self.authenticate)
+        self.crew = Crew(self.server.proxies, self._pods, time.monotonic)
+        self.board = Board(self.crew, self.clock, self.before)
 
     async def run(self) -> None:
         """Rebuild whenever the store has settled, and mend what proxies refuse, until cancelled."""
@@ -71,9 +80,10 @@ class Controller:
 
     def rebuild(self) -> None:
         """World, Plan, and everybody told. The plan is on its way to every proxy when this returns."""
-        world = self.store.snapshot()
-        plan = translate(world)
-        serial = self.server.publish(plan.fleets)
+        with self.rebuilding():
+            world = self.store.snapshot()
+            plan = translate(world)
+            serial = self.server.publish(plan.fleets)
         self.published = Published(serial, world, plan)
         self._recent[serial] = world
         self._recent.pop(serial - REMEMBERED, None)
@@ -83,6 +93,10 @@ class Controller:
         self._refresh()
         done, self._next = self._next, asyncio.Event()
         done.set()
+
+    def crew_complete(self) -> bool:
+        """Whether every proxy that takes requests has been heard of."""
+        return all(0 not in self.crew(edge) for edge in self.store.fleets)
 
     async def caught_up(self) -> None:
         """Return when every proxy serves what the store holds now, or the slowest had its time."""
@@ -97,7 +111,9 @@ class Controller:
         self._refresh()
 
     def disconnected(self, proxy: Proxy) -> None:
+        self.crew.parted(proxy)
         self._refresh()
+        asyncio.get_running_loop().call_later(PATIENCE_S, self._refresh)
 
     def acknowledged(self, proxy: Proxy, serial: int) -> None:
         """`proxy` serves everything up to `serial`."""
@@ -150,11 +166,9 @@ class Controller:
                 first, known = before.get(one.key, (published.serial, one))
                 self._unproven[one.key] = (first, one) if known is one else (published.serial, one)
 
-    def _acked(self, edge: str) -> tuple[int, ...]:
-        heard = tuple(proxy.acked_serial for proxy in self.server.proxies() if proxy.fleet == edge)
+    def _pods(self, edge: str) -> Sequence[str] | None:
         fleet = self.store.fleets.get(edge)
-        silent = fleet.ready - len(heard) if fleet else 0
-        return heard + (0,) * silent
+        return fleet.ready if fleet else None
 
     def _refresh(self) -> None:
         changed = self.board.refresh()

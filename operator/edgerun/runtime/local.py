@@ -21,13 +21,12 @@ from ..infra.local.processes import LocalOrigins
 from ..settings import LocalSettings, system_ca_file
 from ..sources.documents import FileProblem
 from ..sources.files import Folder
-from ..translate.bootstrap import bootstrap, layered_runtime
+from ..translate.bootstrap import bootstrap
 from ..translate.plan import Plan
-from ..translate.rendering import static_config
-from ..translate.translator import translate
-from ..translate.world import Edge, World
+from ..translate.world import Edge
 from .board import Status
 from .controller import Controller
+from .envoy import refusal
 from .report import report
 
 EDGE_NAME = "default"
@@ -77,7 +76,7 @@ class LocalRuntime:
         self._settings, self._audience, self._here, self._leash = settings, audience, here, leash
         ca_file = settings.ca_file or system_ca_file()
         edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file=ca_file, reuse_port=False)
-        self.controller = Controller(edge, self._act, self._tell, envoy_refusal)
+        self.controller = Controller(edge, self._act, self._tell, refusal)
         self.edge = self._local_edge()
         self._origins = LocalOrigins(
             self.controller.store.observe,
@@ -173,8 +172,3 @@ class LocalRuntime:
 
     def _answer(self) -> bytes:
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
-
-
-async def envoy_refusal(world: World, edge: str) -> str | None:
-    """Why Envoy would refuse what `edge` is to have in `world`, or None; no proxy that serves is asked."""
-    return await envoy.refusal(static_config(translate(world), edge) | {"layered_runtime": layered_runtime()})

@@ -112,11 +112,15 @@ class Store:
             self.observations[key] = observation
         self.changed(urgent=True)
 
-    def observe_fleet(self, name: str, observation: FleetObservation) -> None:
-        """Take in what the infrastructure says of the pods of an EdgeProxy."""
-        if self.fleets.get(name) != observation:
+    def observe_fleet(self, name: str, observation: FleetObservation | None) -> None:
+        """Take in what the infrastructure says of the pods of an EdgeProxy; None when it is gone."""
+        if self.fleets.get(name) == observation:
+            return
+        if observation is None:
+            del self.fleets[name]
+        else:
             self.fleets[name] = observation
-            self.changed(urgent=False)
+        self.changed(urgent=False)
 
     def settle(self, installation: Installation) -> None:
         """Take in where the operator itself lives, and what its proxies trust."""

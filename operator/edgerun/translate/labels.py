@@ -11,6 +11,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "edgerun"
 OURS = f"{MANAGED_BY}={MANAGER}"  # as a label selector
 EDGE_PROXY = f"{GROUP}/edge-proxy"
+EDGE_PREFIX = "edge"
 ORIGIN_SERVICE = f"{GROUP}/origin-service"
 _NAME = "app.kubernetes.io/name"
 _INSTANCE = "app.kubernetes.io/instance"
@@ -18,7 +19,7 @@ _INSTANCE = "app.kubernetes.io/instance"
 
 def object_name(fleet: str) -> str:
     """What every object of a fleet is called."""
-    return f"edge-{fleet}"
+    return f"{EDGE_PREFIX}-{fleet}"
 
 
 def edge_selector(fleet: str) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 Each says whose it is: by labels, which the operator finds its own by, and by an owner, whose end is theirs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..api.edgeproxy import EdgeProxy
@@ -12,6 +12,7 @@ from .channel import CA_CERTIFICATES, sds_files
 from .edge_pods import deployment
 from .labels import edge_labels, edge_selector, object_name
 from .plan import Manifest
+from .workloads import origin_deployment
 from .world import Installation, World
 
 
@@ -22,7 +23,7 @@ def manifests(world: World, origins: Sequence[OriginService]) -> tuple[Manifest,
         return ()
     proxies = sorted(world.proxies, key=lambda proxy: proxy.metadata.name)
     fleets = [manifest for proxy in proxies for manifest in fleet_manifests(proxy, place)]
-    return tuple(fleets)
+    return (*fleets, *(origin_deployment(service) for service in origins))
 
 
 def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]:
@@ -42,14 +43,17 @@ def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) 
         "namespace": place.namespace,
         "labels": edge_labels(proxy.metadata.name),
     }
-    if place.uid:
-        metadata["ownerReferences"] = [_owner(place)]
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata | owner(place)}
 
 
-def _owner(place: Installation) -> Mapping[str, Any]:
-    """The operator's Deployment. An EdgeProxy could own them too, but would keep them when the operator is gone."""
-    return {
+def owner(place: Installation) -> dict[str, Any]:
+    """The operator's Deployment owns what is beside it, as a part of `metadata`; nobody does outside of a Deployment.
+
+    An EdgeProxy could own its objects too, but would keep them when the operator is gone.
+    """
+    if not place.uid:
+        return {}
+    reference = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "name": place.name,
@@ -57,6 +61,7 @@ def _owner(place: Installation) -> Mapping[str, Any]:
         "controller": False,
         "blockOwnerDeletion": False,
     }
+    return {"ownerReferences": [reference]}
 
 
 def _service(proxy: EdgeProxy, place: Installation) -> Manifest:

@@ -48,7 +48,7 @@ def fleet_status(verdict: Verdict, before: EdgeProxyStatus, *, now: str) -> Edge
     return EdgeProxyStatus(
         observed_generation=verdict.generation,
         replicas=observed.replicas,
-        ready_replicas=observed.ready,
+        ready_replicas=len(observed.ready),
         addresses=observed.addresses,
         conditions=conditions.settled(
             (*verdict.conditions, ready), before.conditions, generation=verdict.generation, now=now

@@ -67,13 +67,13 @@ class OriginObservation:
 
 @dataclass(frozen=True, slots=True)
 class FleetObservation:
-    """What the infrastructure says of a fleet: how many pods there are, which of them are ready, and what is wrong.
+    """What the infrastructure says of a fleet: how many pods there should be, which are ready, and what is wrong.
 
     `addresses` are where clients reach it, as host or host:port.
     """
 
     replicas: int = 0
-    ready: int = 0
+    ready: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""

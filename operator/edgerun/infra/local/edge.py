@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from .. import envoy
-from . import admin
+from .. import admin, envoy
 from .instance import Instance
 from .launch import Launch, inherited
 from .leash import Leash

@@ -1,0 +1,60 @@
+"""Whether an object in the cluster is as it should be, and what has to be sent when it is not. Pure.
+
+What is applied bears a stamp, a hash of itself, so that a change of ours is seen even where it only takes something
+away. What others add, and defaults that the server fills in, are no difference: an object is looked at through the
+shape of what was applied.
+
+Trap: the server writes some values in its own way, 0.5 CPU as 500m. So an object is compared with what the server
+answered to our last apply, and with what we would send only as long as there was none.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...api import GROUP
+from ...api.meta import ObjectKey
+
+STAMP = f"{GROUP}/applied"
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A manifest, and how the server showed it when it had been applied."""
+
+    manifest: Object
+    shown: Any
+
+
+def key_of(raw: Object) -> ObjectKey:
+    metadata = raw["metadata"]
+    return ObjectKey(raw["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def stamped(manifest: Object) -> dict[str, Any]:
+    """The manifest with its own hash among its annotations."""
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), STAMP: digest}}}
+
+
+def view(shape: Any, value: Any) -> Any:
+    """Of `value`, what `shape` has something to say about."""
+    if isinstance(shape, Mapping) and isinstance(value, Mapping):
+        return {key: view(part, value[key]) for key, part in shape.items() if key in value}
+    if isinstance(shape, list | tuple) and isinstance(value, list | tuple) and len(shape) == len(value):
+        return [view(part, item) for part, item in zip(shape, value, strict=True)]
+    return value
+
+
+def differs(manifest: Object, there: Object | None, before: Applied | None) -> bool:
+    """Whether a stamped manifest has to be applied, when that is there now and this was applied last."""
+    if there is None:
+        return True
+    if before and before.manifest == manifest:
+        return bool(view(manifest, there) != before.shown)
+    return bool(view(manifest, there) != manifest)

@@ -1,0 +1,310 @@
+"""Cluster mode: EdgeRoutes and their kin from an API server, edge pods and origins as Deployments.
+
+Every replica reads everything and builds every plan; the one that leads also serves proxies, writes what is to be
+written, and decides. Whoever begins to lead has it all at hand.
+
+Trap: a status is a promise to people. A new leader says nothing before the proxies have come back to it, or had their
+time: else every route would be said to be down for a moment.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from ..api.meta import ObjectKey
+from ..api.resources import RESOURCES
+from ..api.schema import kinds
+from ..credentials.rotation import Rotation, server_names
+from ..credentials.serving import server_credentials
+from ..errors import ApiError, NotFoundError
+from ..infra.kubernetes import client as kubernetes
+from ..infra.kubernetes.applier import Applier, Result
+from ..infra.kubernetes.client import Client
+from ..infra.kubernetes.events import Herald
+from ..infra.kubernetes.leader import Leader, Timing
+from ..infra.kubernetes.reviews import Reviews
+from ..infra.kubernetes.statuses import StatusWriter
+from ..infra.kubernetes.vault import SecretVault
+from ..metrics import Metrics
+from ..settings import ClusterSettings
+from ..sources.cluster import Cluster, Pace
+from ..sources.kubernetes import Watched
+from ..sources.store import Change, Seen
+from ..sources.workloads import key_of, owner_of
+from ..translate.labels import EDGE_PREFIX, MANAGED_BY, MANAGER, OURS
+from ..translate.leadership import xds_endpoint
+from ..translate.manifests import owner
+from ..translate.plan import Plan
+from ..translate.world import Edge, Installation
+from ..xds.authentication import Authenticator
+from . import http
+from .board import Status, as_document, from_document
+from .controller import Controller
+from .default_edge import DefaultEdge
+from .envoy import refusal
+from .leading import Leading
+from .observing import Observing
+from .vital_signs import vital_signs
+from .witness import Witness
+
+WATCHED_WORKLOADS = ("Deployment", "Pod")
+LISTED = ("ConfigMap", "EndpointSlice", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount")
+LIST_S = 60.0  # how long it may take to notice that somebody else has changed what nobody watches
+LIST_SOON_S = 5.0  # while a fleet is not ready: its Service may be given an address
+_TIMING, _PACE = Timing(), Pace()
+logger = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+
+
+@asynccontextmanager
+async def running(
+    settings: ClusterSettings, timing: Timing = _TIMING, pace: Pace = _PACE
+) -> AsyncIterator["ClusterRuntime"]:
+    """At work until the block is left. Raises EdgerunError when it cannot begin."""
+    began = time.monotonic()
+    metrics = Metrics(lambda: vital_signs(runtime, time.monotonic() - began), lease=settings.name)
+    async with kubernetes.connected(settings.kubeconfig, observer=metrics.requested) as client:
+        place = await _installation(client, settings)
+        runtime = ClusterRuntime(settings, place, client, metrics, timing, pace)
+        pages = http.pages(metrics, lambda: vital_signs(runtime, time.monotonic() - began))
+        async with http.serving(pages, port=settings.http_port), runtime.serving():
+            yield runtime
+
+
+async def _installation(client: Client, settings: ClusterSettings) -> Installation:
+    """Where this operator lives. Outside of a Deployment, while developing, nothing owns what it makes."""
+    key = ObjectKey("Deployment", settings.namespace, settings.name)
+    try:
+        uid = str((await client.get(key))["metadata"]["uid"])
+    except NotFoundError:
+        logger.warning("there is no %s: what this operator makes beside itself has no owner", key)
+        uid = ""
+    return Installation(
+        namespace=settings.namespace,
+        name=settings.name,
+        uid=uid,
+        image=settings.image,
+        image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=settings.image_pull_secrets,
+        xds_port=settings.xds_port,
+    )
+
+
+class ClusterRuntime:
+    """The parts of one replica."""
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        place: Installation,
+        client: Client,
+        metrics: Metrics,
+        timing: Timing,
+        pace: Pace,
+    ) -> None:
+        self._settings, self._place, self._client, self.metrics, self.pace = settings, place, client, metrics, pace
+        self.leader = Leader(
+            client,
+            ObjectKey("Lease", settings.namespace, settings.name),
+            identity=settings.pod_name,
+            gained=self._gained,
+            lost=self._lost,
+            timing=timing,
+        )
+        self.controller = Controller(
+            Edge(ca_file=settings.ca_file),
+            self._act,
+            self._tell,
+            refusal,
+            before=self._shown,
+            authenticate=self._authenticator(),
+            rebuilding=metrics.rebuilding,
+        )
+        self.rotation = self._rotation()
+        self.leading = Leading(
+            self.controller.server,
+            settings.xds_port,
+            lambda: server_credentials(lambda: self.rotation.server),
+            self.controller.crew_complete,
+        )
+        self.applier = Applier(client, self.leader.valid, self, ours=_ours)
+        self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
+        self.source = Cluster(
+            _watched(),
+            self._feed,
+            client.list_,
+            lambda: kubernetes.access(settings.kubeconfig),
+            namespaces=settings.watch_namespaces,
+            pace=pace,
+        )
+        self.observing = Observing(self.controller.store)
+        self._herald = Herald(
+            client.create,
+            instance=settings.pod_name,
+            may_write=self._may_promise,
+            outcome=metrics.told,
+            meter=metrics.queue("events"),
+        )
+        self._witness = Witness(self._herald.tell)
+        self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
+        self._raw: dict[ObjectKey, Object] = {}  # with the status, as the API server has it
+        self._synced = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Everything at work; the Lease is given away when the block is left, after the last write."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work, name=name) for name, work in self._tasks()]
+            leading = group.create_task(self._lead(), name="leader")
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                leading.cancel()
+
+    def _tasks(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
+        return (
+            ("source", self.source.run(self._synced.set)),
+            ("controller", self._control()),
+            ("authorities", self.rotation.run()),
+            ("xds", self._serve()),
+            ("applier", self.applier.run()),
+            ("statuses", self.statuses.run()),
+            ("events", self._herald.run()),
+            ("children", self._list_forever()),
+            ("default edge", self._default_edge.run()),
+        )
+
+    async def _control(self) -> None:
+        """Nothing is published before everything is known: half a world is a wrong one."""
+        await self._synced.wait()
+        await self._settled.wait()
+        await self.controller.run()
+
+    async def _lead(self) -> None:
+        """Only who knows everything may lead: what is not known would be deleted."""
+        await self._synced.wait()
+        await self.leader.run()
+
+    async def _serve(self) -> None:
+        await self.rotation.ready()
+        await self.leading.run()
+
+    async def _list_forever(self) -> None:
+        """Look after what nobody watches, in our own namespace, while it may be mended."""
+        while True:
+            await self.leading.leads()
+            try:
+                for kind in LISTED:
+                    found = await self._client.list_(kind, namespace=self._place.namespace, label_selector=OURS)
+                    self._listed(kind, found)
+            except ApiError as error:
+                logger.warning("what belongs to the edges cannot be listed: %s", error)
+            await asyncio.sleep(LIST_S if self.observing.fleets_ready else LIST_SOON_S)
+
+    def _listed(self, kind: str, found: Sequence[Object]) -> None:
+        for key in self.applier.replace(kind, found):
+            self.observing.gone(key)
+        if kind == "Service":
+            for raw in found:
+                self.observing.see(raw)
+
+    # What the parts tell.
+
+    def _feed(self, change: Change) -> None:
+        """The source sees an object, or sees it no longer."""
+        key = key_of(change.raw) if isinstance(change, Seen) else change.key
+        if key.kind in WATCHED_WORKLOADS:
+            self._feed_workload(key, change)
+            return
+        self.controller.store.apply(change)
+        if isinstance(change, Seen):
+            self._raw[key] = change.raw
+            self.statuses.see(key, change.raw)
+        elif raw := self._raw.pop(key, None):
+            self.statuses.gone(key)
+            self._witness.gone(raw["metadata"]["uid"])
+        self.observing.look(key)
+
+    def _feed_workload(self, key: ObjectKey, change: Change) -> None:
+        if isinstance(change, Seen):
+            self.observing.see(change.raw)
+            if key.kind == "Deployment":
+                self.applier.see(change.raw)
+        else:
+            self.observing.gone(key)
+            self.applier.gone(key)
+
+    def _act(self, plan: Plan) -> None:
+        """Refused since this replica began, an object has no version here, and yet one that serves: it is spared."""
+        entries = self.controller.store.entries
+        unknown = {key for key, entry in entries.items() if entry.serving is None}
+        manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
+        self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
+        self._default_edge.look(entries)
+
+    def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
+        for key in keys:
+            line, raw = self.controller.board.lines.get(key), self._raw.get(key)
+            if line and raw:
+                self.statuses.want(key, as_document(line.status))
+                if self._may_promise():
+                    self._witness.changed(raw, line.status.conditions)
+
+    def applied(self, kind: str, result: Result) -> None:
+        self.metrics.applied(kind, result)
+
+    def refused(self, manifest: Object, error: ApiError | None) -> None:
+        self.observing.refused(manifest, error)
+
+    def _gained(self) -> None:
+        self._witness = Witness(self._herald.tell)
+        self.leading.gained()
+        self.applier.nudge()
+        self.statuses.nudge()
+
+    def _lost(self) -> None:
+        self.leading.lost()
+
+    def _trusting(self, bundle: str) -> None:
+        self.controller.store.settle(replace(self._place, trust_bundle=bundle))
+        self._settled.set()
+
+    def _may_promise(self) -> bool:
+        return self.leader.valid() and self.leading.reunited()
+
+    def _shown(self, key: ObjectKey) -> Status | None:
+        return from_document(key.kind, self.statuses.shown(key))
+
+    def _authenticator(self) -> Authenticator:
+        return Authenticator(
+            Reviews(self._client), namespace=self._place.namespace, prefix=EDGE_PREFIX, refused=self.metrics.turned_away
+        )
+
+    def _rotation(self) -> Rotation:
+        (reference,) = owner(self._place).get("ownerReferences") or (None,)
+        vault = SecretVault(self._client, self._place.namespace, f"{self._place.name}-ca", owner=reference)
+        return Rotation(
+            vault,
+            names=server_names(self._settings.xds_service, self._place.namespace),
+            may_write=self.leader.valid,
+            changed=self._trusting,
+            rotated=self.metrics.rotated,
+        )
+
+
+def _watched() -> tuple[Watched, ...]:
+    ours = tuple(Watched(RESOURCES[kind]) for kind in kinds())
+    return ours + tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in WATCHED_WORKLOADS)
+
+
+def _ours(raw: Object) -> bool:
+    return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER)

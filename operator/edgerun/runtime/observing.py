@@ -1,0 +1,88 @@
+"""What the cluster makes of our manifests, as observations of origins and fleets in the store.
+
+An object that the API server will not have is an observation too: its owner's condition carries the server's words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..api import edgeproxy, originservice
+from ..api.meta import ObjectKey
+from ..api.originservice import OriginService
+from ..errors import ApiError
+from ..infra.kubernetes.applier import TakenError
+from ..sources.store import Store
+from ..sources.workloads import Workloads, key_of, owner_of
+from ..translate.fleets import fleet_observation
+from ..translate.observed import origin_observation
+from ..translate.world import OriginPhase
+
+Object = Mapping[str, Any]
+
+
+class Observing:
+    """Feeds `store` whenever something of an origin or a fleet has changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._workloads = Workloads(self.look)
+        self._refusals: dict[ObjectKey, dict[ObjectKey, ApiError]] = {}  # owner -> object -> why it cannot be there
+
+    @property
+    def fleets_ready(self) -> bool:
+        """Whether every fleet has all of its pods, and an address if it is to have one."""
+        fleets = self._store.fleets.values()
+        return all(fleet.addresses and len(fleet.ready) >= fleet.replicas for fleet in fleets)
+
+    def see(self, raw: Object) -> None:
+        """A Deployment, Service or pod is there, as it is now."""
+        self._workloads.see(raw)
+
+    def gone(self, key: ObjectKey) -> None:
+        self._workloads.gone(key)
+
+    def refused(self, manifest: Object, error: ApiError | None) -> None:
+        """The API server will not have this object, or has it now."""
+        owner, key = owner_of(manifest), key_of(manifest)
+        if owner is None:
+            return
+        refusals = self._refusals.setdefault(owner, {})
+        if error:
+            refusals[key] = error
+        elif refusals.pop(key, None) is None:
+            return
+        self.look(owner)
+
+    def look(self, owner: ObjectKey) -> None:
+        """Observe `owner` anew."""
+        if owner.kind == originservice.KIND:
+            self._look_at_origin(owner)
+        elif owner.kind == edgeproxy.KIND:
+            self._look_at_fleet(owner)
+
+    def _look_at_origin(self, owner: ObjectKey) -> None:
+        entry = self._store.entries.get(owner)
+        if entry is None or not isinstance(entry.serving, OriginService):
+            if owner in self._store.observations and entry is None:
+                self._store.observe(owner, None)
+            return
+        workload = self._workloads.of(owner)
+        observed = origin_observation(entry.serving, workload.deployment, workload.pods)
+        if error := self._error(owner):
+            observed = replace(observed, phase=OriginPhase.FAILED, reason=_reason(error), message=str(error))
+        self._store.observe(owner, observed)
+
+    def _look_at_fleet(self, owner: ObjectKey) -> None:
+        workload = self._workloads.of(owner)
+        observed = fleet_observation(workload.deployment, workload.service, workload.pods)
+        if error := self._error(owner):
+            observed = replace(observed, reason=_reason(error), message=str(error))
+        self._store.observe_fleet(owner.name, observed if owner in self._store.entries else None)
+
+    def _error(self, owner: ObjectKey) -> ApiError | None:
+        return next(iter(self._refusals.get(owner, {}).values()), None)
+
+
+def _reason(error: ApiError) -> str:
+    return "NameTaken" if isinstance(error, TakenError) else "NotApplied"

@@ -1,0 +1,77 @@
+"""What the cluster has made of our manifests: Deployments, Services and pods, by whom they belong to.
+
+Their labels say that. What follows from them for an origin or a fleet is said by `translate`; here they are only kept,
+and whoever cares is told whose have changed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..api import edgeproxy, originservice
+from ..api.meta import ObjectKey
+from ..translate.labels import EDGE_PROXY, ORIGIN_SERVICE
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """All of it that belongs to one object."""
+
+    deployment: Object | None = None
+    service: Object | None = None
+    pods: tuple[Object, ...] = ()
+
+
+@dataclass(slots=True)
+class Workloads:
+    """`changed` is told the key of the OriginService or EdgeProxy whose workload is another one now."""
+
+    changed: Callable[[ObjectKey], None]
+    _objects: dict[ObjectKey, Object] = field(default_factory=dict)
+    _owned: dict[ObjectKey, set[ObjectKey]] = field(default_factory=dict)
+
+    def see(self, raw: Object) -> None:
+        """An object is there, as it is now."""
+        key, owner = key_of(raw), owner_of(raw)
+        before = self._objects.get(key)
+        if before is not None and owner_of(before) != owner:
+            self.gone(key)
+        if owner is not None:
+            self._objects[key] = raw
+            self._owned.setdefault(owner, set()).add(key)
+            self.changed(owner)
+
+    def gone(self, key: ObjectKey) -> None:
+        raw = self._objects.pop(key, None)
+        owner = owner_of(raw) if raw is not None else None
+        if owner is None:
+            return
+        owned = self._owned[owner]
+        owned.discard(key)
+        if not owned:
+            del self._owned[owner]
+        self.changed(owner)
+
+    def of(self, owner: ObjectKey) -> Workload:
+        """What belongs to `owner` now."""
+        found = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]
+        first = {key.kind: raw for key, raw in reversed(found)}
+        pods = tuple(raw for key, raw in found if key.kind == "Pod")
+        return Workload(first.get("Deployment"), first.get("Service"), pods)
+
+
+def owner_of(raw: Object) -> ObjectKey | None:
+    """Whose it is by its labels; None when it is nobody's that we know."""
+    metadata = raw["metadata"]
+    labels = metadata.get("labels") or {}
+    if ORIGIN_SERVICE in labels:
+        return ObjectKey(originservice.KIND, metadata.get("namespace", ""), labels[ORIGIN_SERVICE])
+    if EDGE_PROXY in labels:
+        return ObjectKey(edgeproxy.KIND, "", labels[EDGE_PROXY])
+    return None
+
+
+def key_of(raw: Object) -> ObjectKey:
+    return ObjectKey(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
