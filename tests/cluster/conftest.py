@@ -1,4 +1,4 @@
-"""A cluster for the tests, and kubectl to talk to it.
+"""A cluster for the tests, kubectl to talk to it, and Edgerun in it.
 
 `cluster` is whatever `make cluster` gives: the one that runs, or else one that it starts; it is left running. Tests of
 how clusters come and go make their own, in folders of their own.
@@ -13,19 +13,14 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[2] / "tools" / "cluster"
+from support.cluster import TOOLS, is_ours, told, tool
+from support.release import Release, installed
+
 PROBE = "edgerun.dev/probe:1"
+IMAGE = "edgerun.dev/edgerun:dev"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 Kubectl = Callable[..., str]
-
-
-def tool(name: str, *arguments: str | Path, **environment: str) -> str:
-    """Runs a command of tools/cluster and gives its stdout. Fails the test with all that it said."""
-    command = [str(TOOLS / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +32,47 @@ def cluster() -> Path:
 @pytest.fixture
 def own_cluster(cluster: Path) -> None:
     """Skips the test on a cluster whose version, network and DNS are not of our choice."""
-    if not (cluster.parent / "edgerun-cluster").exists():
+    if not is_ours(cluster):
         pytest.skip("holds for the cluster of tools/cluster only")
 
 
 @pytest.fixture(scope="session")
-def probe(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def loadable(cluster: Path) -> None:
+    """Skips the test on a cluster that no image can be loaded into."""
+    if os.environ.get("KUBECONFIG", str(cluster)) != str(cluster):
+        pytest.skip("KUBECONFIG names a cluster that no image can be loaded into")
+
+
+@pytest.fixture(scope="session")
+def probe(loadable: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image of the program in probe/, loaded into the cluster."""
     folder = tmp_path_factory.mktemp("probe")
     build = ["go", "build", "-trimpath", "-o", str(folder / "probe"), "."]
     source = Path(__file__).with_name("probe")
     subprocess.run(build, cwd=source, check=True, env={**os.environ, "CGO_ENABLED": "0"})
     tool("image", PROBE, folder / "probe", folder / "probe.tar")
-    if os.environ.get("KUBECONFIG", str(cluster)) != str(cluster):
-        pytest.skip("KUBECONFIG names a cluster that no image can be loaded into")
     tool("load", folder / "probe.tar")
     return PROBE
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """The archive of Edgerun's image, of what this checkout holds."""
+    return Path(told(TOOLS / "image" / "build").strip())
+
+
+@pytest.fixture(scope="session")
+def image(loadable: None, archive: Path) -> str:
+    """Edgerun's image, loaded into the cluster."""
+    tool("load", archive)
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Path, image: str) -> Iterator[Release]:
+    """Edgerun, installed with the values that users get; after the last test nothing of it may be left."""
+    with installed(cluster, image) as release:
+        yield release
 
 
 @pytest.fixture
@@ -61,5 +81,5 @@ def kubectl(cluster: Path) -> Iterator[Kubectl]:
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     tool("kubectl", "create", "namespace", namespace)
     tool("kubectl", "label", "namespace", namespace, RESTRICTED)
-    yield lambda *arguments: tool("kubectl", "--namespace", namespace, *arguments)
+    yield lambda *arguments, **options: tool("kubectl", "--namespace", namespace, *arguments, **options)
     tool("kubectl", "delete", "namespace", namespace, "--wait=false")

@@ -213,7 +213,8 @@ def seconds(text: str) -> float:
 async def _main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with origin(os.environ.get("NAME", "origin"), port=int(os.environ.get("PORT", "8080"))):
+    name, port = os.environ.get("NAME", "origin"), int(os.environ.get("PORT", "8080"))
+    async with origin(name, port=port, address=os.environ.get("ADDRESS", "127.0.0.1")):
         await stop.wait()
 
 

@@ -102,6 +102,7 @@ async def fetch(
     port: int,
     path: str,
     *,
+    address: str = "127.0.0.1",
     host: str = "localhost",
     method: str = "GET",
     headers: Sequence[tuple[str, str]] = (),
@@ -109,7 +110,7 @@ async def fetch(
 ) -> Answer:
     """One HTTP/1.1 request, written byte for byte as given: no client library tidies the path or the headers."""
     async with asyncio.timeout(WITHIN_S):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(address, port)
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in headers]
         lines += [f"Content-Length: {len(body)}"] if body else []
