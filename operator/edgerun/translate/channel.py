@@ -75,7 +75,8 @@ def _one_address() -> dict[str, Any]:
 def _tls(server_name: str, config_folder: PurePosixPath) -> dict[str, Any]:
     only = {"san_type": "DNS", "matcher": {"exact": server_name}}
     context = {
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+        # Without a maximum it is 1.2 towards servers.
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
         "alpn_protocols": ["h2"],
         "combined_validation_context": {
             "default_validation_context": {"match_typed_subject_alt_names": [only]},
