@@ -6,18 +6,16 @@ out here from the server's own selectors; and no Deployment ever makes a pod, on
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tools.cluster import places
 
 from support import apiserver
 from support.apiserver import ApiServer, edge_route
-from support.chart import CRD, NAMESPACE, Object, objects, render
+from support.chart import CRD, NAMESPACE, Object, ask, kubectl, objects, render
 from support.rights import Right, of_rules, rights_of
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
@@ -50,15 +48,10 @@ def installed(server: ApiServer) -> ApiServer:
     return server
 
 
-def kubectl(server: ApiServer, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [str(places.program("kubectl")), "--kubeconfig", str(server.kubeconfig), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True)
-
-
 def create(server: ApiServer, *manifests: Object, user: str = "") -> list[Any]:
     """What the server makes of each."""
     options = ("--as", user, "--validate=ignore") if user else ()  # to validate, kubectl reads what users may not
-    done = kubectl(server, "create", "-f", "-", "-o", "json", *options, stdin=yaml.safe_dump_all(manifests))
+    done = ask(server, "kubectl", "create", "-f", "-", "-o", "json", *options, stdin=yaml.safe_dump_all(manifests))
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout) if len(manifests) == 1 else {"items": list(stream(done.stdout))}
     return list(answers.get("items", [answers]))
@@ -75,7 +68,7 @@ def stream(text: str) -> Iterator[Any]:
 
 def apply(server: ApiServer, text: str, *options: str) -> None:
     strict = ("apply", "--server-side", "--validate=strict", "--force-conflicts", "-f", "-", *options)
-    done = kubectl(server, *strict, stdin=text)
+    done = ask(server, "kubectl", *strict, stdin=text)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr, "what Pod Security says, or that something is deprecated"
 
@@ -97,7 +90,7 @@ def test_the_server_takes_every_object_without_a_warning(server: ApiServer, case
 def test_an_upgrade_replaces_the_definitions(installed: ApiServer) -> None:
     apply(installed, without_monitoring(render({"commonLabels": {"new": "label"}})))
     for definition in (one for one in objects(render()) if one["kind"] == CRD):
-        there = json.loads(kubectl(installed, "get", "crd", definition["metadata"]["name"], "-o", "json").stdout)
+        there = json.loads(kubectl(installed, "get", "crd", definition["metadata"]["name"], "-o", "json"))
         assert there["metadata"]["labels"]["new"] == "label"
         assert there["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
@@ -175,7 +168,7 @@ def test_one_namespace_means_that_others_are_out_of_reach(installed: ApiServer) 
 
 def aggregated(server: ApiServer, name: str) -> list[str]:
     """The chart's ClusterRoles that the controller of a whole cluster makes part of the ClusterRole `name`."""
-    roles = json.loads(kubectl(server, "get", "clusterroles", "-o", "json").stdout)["items"]
+    roles = json.loads(kubectl(server, "get", "clusterroles", "-o", "json"))["items"]
     rule = next(one for one in roles if one["metadata"]["name"] == name)["aggregationRule"]
     wanted = [selector["matchLabels"].items() for selector in rule["clusterRoleSelectors"]]
     found = (one["metadata"] for one in roles if one["metadata"]["name"].startswith("edgerun-"))
@@ -188,26 +181,23 @@ def people(installed: ApiServer) -> ApiServer:
     for user in ("view", "edit", "admin"):
         for role in aggregated(installed, user):
             bound = ("--clusterrole", role, "--user", user)
-            kubectl_ok(installed, "create", "rolebinding", f"{user}-{role}", "-n", "shop", *bound)
+            kubectl(installed, "create", "rolebinding", f"{user}-{role}", "-n", "shop", *bound)
     for role in aggregated(installed, "admin"):
-        kubectl_ok(installed, "create", "clusterrolebinding", f"boss-{role}", "--clusterrole", role, "--user", "boss")
+        kubectl(installed, "create", "clusterrolebinding", f"boss-{role}", "--clusterrole", role, "--user", "boss")
     return installed
-
-
-def kubectl_ok(server: ApiServer, *arguments: str) -> None:
-    done = kubectl(server, *arguments)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_user_who_may_edit_a_namespace_may_create_routes_there(people: ApiServer) -> None:
     create(people, edge_route("shop", "made-by-edit"), user="edit")
-    kubectl_ok(people, "--as", "edit", "-n", "shop", "label", "edgeroute", "made-by-edit", "a=b")
-    kubectl_ok(people, "--as", "edit", "-n", "shop", "delete", "edgeroute", "made-by-edit")
+    kubectl(people, "--as", "edit", "-n", "shop", "label", "edgeroute", "made-by-edit", "a=b")
+    kubectl(people, "--as", "edit", "-n", "shop", "delete", "edgeroute", "made-by-edit")
 
 
 def test_a_user_who_may_view_a_namespace_reads_routes_and_writes_none(people: ApiServer) -> None:
-    kubectl_ok(people, "--as", "view", "-n", "shop", "get", "edgeroutes,originservices")
-    done = kubectl(people, "--as", "view", "create", "-f", "-", stdin=yaml.safe_dump(edge_route("shop", "by-view")))
+    kubectl(people, "--as", "view", "-n", "shop", "get", "edgeroutes,originservices")
+    done = ask(
+        people, "kubectl", "--as", "view", "create", "-f", "-", stdin=yaml.safe_dump(edge_route("shop", "by-view"))
+    )
     assert 'User "view" cannot create resource "edgeroutes"' in done.stderr
 
 

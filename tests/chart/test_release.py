@@ -4,17 +4,14 @@ Trap: nothing runs behind it, so nothing is waited for, and what owners would ta
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 import yaml
-from tools.cluster import places
 
 from support import apiserver
 from support.apiserver import ApiServer, edge_route
-from support.chart import CHART, CRD, NAMESPACE, Object, objects, render
+from support.chart import CHART, CRD, NAMESPACE, Object, ask, kubectl, objects, render
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
 
@@ -30,24 +27,17 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield running
 
 
-def run(server: ApiServer, program: str, *arguments: str, stdin: str = "") -> str:
-    environment = {**os.environ, "KUBECONFIG": str(server.kubeconfig)}
-    command = [str(places.program(program)), *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def helm(server: ApiServer, verb: str, *options: str, values: Object | None = None) -> str:
+def helm(server: ApiServer, verb: str, *options: str, values: Object | None = None) -> None:
     chart = () if verb == "uninstall" else (str(CHART), "--values", "-")
     arguments = (verb, "edgerun", *chart, "--namespace", NAMESPACE, *options)
-    return run(server, "helm", *arguments, stdin=yaml.safe_dump(values or {}))
+    done = ask(server, "helm", *arguments, stdin=yaml.safe_dump(values or {}))
+    assert done.returncode == 0, done.stderr
 
 
 def there(server: ApiServer, kinds: str) -> set[str]:
     """What the chart has made of these kinds."""
     selector = "app.kubernetes.io/managed-by=Helm"
-    return set(run(server, "kubectl", "get", kinds, "-A", "-l", selector, "-o", "name").split())
+    return set(kubectl(server, "get", kinds, "-A", "-l", selector, "-o", "name").split())
 
 
 def test_the_definitions_and_what_users_wrote_outlive_the_release(empty: ApiServer) -> None:
@@ -55,17 +45,17 @@ def test_the_definitions_and_what_users_wrote_outlive_the_release(empty: ApiServ
     definitions = there(empty, "crds")
     assert len(definitions) == len([one for one in objects(render()) if one["kind"] == CRD])
     assert "deployment.apps/edgerun" in there(empty, KINDS)
-    run(empty, "kubectl", "apply", "-f", "-", stdin=yaml.safe_dump(edge_route("default", "kept")))
+    kubectl(empty, "apply", "-f", "-", stdin=yaml.safe_dump(edge_route("default", "kept")))
 
     helm(empty, "upgrade", values={"replicas": 3, "networkPolicy": {"enabled": True}})
-    deployment = json.loads(run(empty, "kubectl", "get", "deployment", "edgerun", "-n", NAMESPACE, "-o", "json"))
+    deployment = json.loads(kubectl(empty, "get", "deployment", "edgerun", "-n", NAMESPACE, "-o", "json"))
     assert deployment["spec"]["replicas"] == 3
     assert "networkpolicy.networking.k8s.io/edgerun-edge" in there(empty, KINDS)
 
     helm(empty, "uninstall")
     assert not there(empty, KINDS)
     assert there(empty, "crds") == definitions
-    assert "edgeroute.edgerun.dev/kept" in run(empty, "kubectl", "get", "edgeroutes", "-o", "name")
+    assert "edgeroute.edgerun.dev/kept" in kubectl(empty, "get", "edgeroutes", "-o", "name")
 
     helm(empty, "install")
     helm(empty, "upgrade", values={"crds": {"keep": False}})

@@ -1,6 +1,6 @@
 """The chart as Helm renders it: its text, its objects, and what Helm says when it refuses.
 
-Helm asks no cluster here. What a cluster has besides Kubernetes is told it: `CAPABLE`.
+`helm` asks no cluster. What one has besides Kubernetes is told it: `CAPABLE`. `ask` and `kubectl` do ask one.
 Trap: the CRDs are most of what is rendered, so the golden files leave them out; tests of their own compare them.
 """
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 from tools.cluster import places
+
+from support.apiserver import ApiServer
 
 CHART = Path(__file__).parents[2] / "charts" / "edgerun"
 RELEASE, NAMESPACE = "my-release", "edge-system"
@@ -25,6 +27,18 @@ Object = Mapping[str, Any]
 def missing() -> str:
     """Why the chart cannot be rendered on this machine; "" when it can."""
     return "" if places.program("helm").exists() else "helm is not built; build it with: tools/cluster/build"
+
+
+def ask(server: ApiServer, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """kubectl or helm, talking to an API server."""
+    command = [str(places.program(program)), "--kubeconfig", str(server.kubeconfig), *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True)
+
+
+def kubectl(server: ApiServer, *arguments: str, stdin: str = "") -> str:
+    done = ask(server, "kubectl", *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def helm(*arguments: str | Path, values: Object | None = None) -> subprocess.CompletedProcess[str]:
