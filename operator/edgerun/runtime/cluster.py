@@ -124,6 +124,7 @@ class ClusterRuntime:
             before=self._shown,
             authenticate=self._authenticator(),
             rebuilding=metrics.rebuilding,
+            traffic=metrics,
         )
         self.rotation = self._rotation()
         self.leading = Leading(

@@ -19,7 +19,7 @@ from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
 from ..xds.authentication import Authenticator
-from ..xds.server import Proxy, Refused, Server
+from ..xds.server import Proxy, Refused, Server, Traffic
 from .board import Board, Status
 from .crew import PATIENCE_S, Crew
 from .quarantine import Refuses, culprits, suspects
@@ -43,7 +43,7 @@ class Controller:
     """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves.
 
     `before` knows what is said of an object where people look, `authenticate` who may ask; `rebuilding` is around each
-    build.
+    build, `traffic` counts what proxies are sent.
     """
 
     edge: Edge
@@ -54,6 +54,7 @@ class Controller:
     before: Callable[[ObjectKey], Status | None] = lambda key: None
     authenticate: Authenticator | None = None
     rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext
+    traffic: Traffic | None = None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     server: Server = field(init=False)
@@ -68,7 +69,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.store = Store(self.edge, self.clock, self.holdoff.mark)
-        self.server = Server(observer=self, authenticate=self.authenticate)
+        self.server = Server(observer=self, authenticate=self.authenticate, traffic=self.traffic)
         self.crew = Crew(self.server.proxies, self._pods, time.monotonic)
         self.board = Board(self.crew, self.clock, self.before)
 

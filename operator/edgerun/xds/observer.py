@@ -40,3 +40,13 @@ class Observer(Protocol):
     def acknowledged(self, proxy: Proxy, serial: int) -> None: ...
 
     def refused(self, refused: Refused) -> None: ...
+
+
+class Traffic(Protocol):
+    """Counts what goes over all streams."""
+
+    def pushed(self, type_url: str) -> None:
+        """A proxy has been sent a response."""
+
+    def nacked(self, type_url: str) -> None:
+        """A proxy refused one. `type_url` is what that proxy says."""

@@ -17,11 +17,11 @@ import grpc
 from ..errors import SettingsError
 from ..translate.plan import Resources
 from .authentication import Authenticator, caller
-from .observer import Observer, Proxy, Refused
+from .observer import Observer, Proxy, Refused, Traffic
 from .snapshot import Snapshot, snapshot
 from .stream import Stream
 
-__all__ = ["Observer", "Proxy", "Refused", "Server"]
+__all__ = ["Observer", "Proxy", "Refused", "Server", "Traffic"]
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -46,8 +46,11 @@ class Server:
     """With `authenticate` only callers that it lets through are answered, each with what is its fleet's. Without it
     everybody may call, and belongs where the node says: for a socket that nobody else can open."""
 
-    def __init__(self, *, observer: Observer, authenticate: Authenticator | None = None) -> None:
+    def __init__(
+        self, *, observer: Observer, authenticate: Authenticator | None = None, traffic: Traffic | None = None
+    ) -> None:
         self._observer = observer
+        self._traffic = traffic
         self._authenticate = authenticate
         self._streams: set[Stream] = set()
         self._serial = 0
@@ -121,7 +124,7 @@ class Server:
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
         identity = caller.get() if self._authenticate else None
-        stream = Stream(self._observer, self._announce, lambda fleet: self._newest.get(fleet), identity)
+        stream = Stream(self._observer, self._announce, self._newest_of, identity, self._traffic)
         self._streams.add(stream)
         try:
             await stream.run(requests, context)
@@ -129,6 +132,9 @@ class Server:
             self._streams.discard(stream)
         if stream.ending:
             await context.abort(*stream.ending)
+
+    def _newest_of(self, fleet: str) -> Snapshot | None:
+        return self._newest.get(fleet)
 
     def _announce(self) -> None:
         """Wake everybody who waits for a change, once."""
@@ -141,7 +147,8 @@ def _arrival(proxy: Proxy) -> tuple[float, str]:
 
 
 def _options(life_ms: int) -> tuple[tuple[str, int], ...]:
-    return (*_OPTIONS, ("grpc.max_connection_age_ms", life_ms))  # with a jitter of a tenth, so that not all come at once
+    """gRPC adds a jitter of a tenth, so that not all proxies come back at once."""
+    return (*_OPTIONS, ("grpc.max_connection_age_ms", life_ms))
 
 
 def _prepare(socket: Path) -> None:

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from .authentication import Identity
 from .nacks import Nack
-from .observer import Observer, Proxy, Refused
+from .observer import Observer, Proxy, Refused, Traffic
 from .session import Session
 from .snapshot import Snapshot
 
@@ -39,6 +39,7 @@ class Stream:
         changed: Callable[[], None],
         newest: Callable[[str], Snapshot | None],
         identity: Identity | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self.proxy: Proxy | None = None
         self.ending: tuple[grpc.StatusCode, str] | None = None
@@ -46,6 +47,7 @@ class Stream:
         self._changed = changed
         self._newest = newest
         self._identity = identity
+        self._traffic = traffic
         self._session = Session()
         self._wake = asyncio.Event()
 
@@ -92,6 +94,8 @@ class Stream:
             self._wake.clear()
             for response in self._session.responses(_now()):
                 await context.write(response.payload())
+                if self._traffic:
+                    self._traffic.pushed(response.type_url)
             self._credit()
             await self._something_new()
 
@@ -131,6 +135,8 @@ class Stream:
         what = ", ".join(nack.names) or "one of several resources"
         kind = nack.type_url.rpartition(".")[2]
         logger.warning("proxy %s refused %s %s: %s", proxy.id or "?", kind, what, nack.message)
+        if self._traffic:
+            self._traffic.nacked(nack.type_url)
         if nack.names:
             self._observer.refused(Refused(proxy, nack.type_url, nack.names, nack.message, nack.serial))
 
