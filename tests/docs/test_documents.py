@@ -44,8 +44,11 @@ SPEAKERS = (
     "infra/local/replicas.py",
 )
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
-OF_PODS = {"ContainerCreating", "PodInitializing", "Error", "Completed", "Failed", "Succeeded", "PodScheduled"}
-NO_REASONS = {"True", "False", "Unknown", "Replica", "ReplicaFailure", ConditionType.CONTAINER_HEALTHY.value} | OF_PODS
+OF_PODS = {"ContainerCreating", "PodInitializing", "PodScheduled", "Failed", "Succeeded", "ErrImagePull"}
+OF_ENDS = {"Completed", "ContainerCannotRun", "Error", "StartError"}
+NO_REASONS = (
+    {"True", "False", "Unknown", "Replica", "ReplicaFailure", ConditionType.CONTAINER_HEALTHY.value} | OF_PODS | OF_ENDS
+)
 
 
 def named(path: Path) -> str:

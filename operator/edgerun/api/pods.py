@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .meta import Frozen
+from .originservice import Probe
 
 
 class Meta(Frozen, frozen=True):
@@ -23,6 +24,7 @@ class Variable(Frozen, frozen=True):
 class Container(Frozen, frozen=True):
     name: str
     env: tuple[Variable, ...] = ()
+    readiness_probe: Probe = Probe()
 
 
 class PodSpec(Frozen, frozen=True):

@@ -12,23 +12,25 @@ from typing import Any
 
 import msgspec
 
-from ..api.originservice import OriginService
-from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, found
+from ..api.originservice import OriginService, Probe
+from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
 from .labels import origin_selector
 from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
 from .world import Endpoint, OriginObservation, OriginPhase
 
 _ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
 _CRASHED = "CrashLoopBackOff"
+_NOT_PULLED, _PULLING = "ImagePullBackOff", "ErrImagePull"
+_NOT_RUN = "RunContainerError"
 _NOT_STARTED = {
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImageNeverPull",
-    "ErrImagePull",
-    "ImagePullBackOff",
     "InvalidImageName",
-    "RunContainerError",
+    _NOT_PULLED,
+    _NOT_RUN,
 }
+_NEVER_RAN = ("ContainerCannotRun", "StartError")  # of an end, too
 _ENDED = ("Failed", "Succeeded")  # phases of a pod
 _SAYS_NOTHING = ("", "Error", "Completed")  # of an end, beside its exit code
 _LAST_LINES = 5
@@ -139,19 +141,26 @@ def _container_troubles(pods: Sequence[Pod]) -> Iterator[Trouble]:
 
 
 def _container_trouble(container: ContainerStatus) -> Trouble | None:
-    """One that was started again is taken for crashed until it is ready: it would seem to recover between crashes."""
-    waiting = container.state.waiting
-    if waiting and waiting.reason not in (*_ON_THE_WAY, _CRASHED):
-        known = waiting.reason in _NOT_STARTED
-        message = waiting.message if known else f"{waiting.reason}: {waiting.message}"
-        reason = waiting.reason if known else "ContainerNotStarted"
-        return Trouble(f'container "{container.name}": {message}', reason, failed=True)
-    ended = container.state.terminated or container.last_state.terminated
-    if ended:
-        return Trouble(f'container "{container.name}": {_end(ended)}', _CRASHED, failed=True)
-    if waiting and waiting.reason == _CRASHED:
-        return Trouble(f'container "{container.name}": {waiting.message}', _CRASHED, failed=True)
-    return None
+    """A container that fails goes through several states again and again; of all of them the same is said."""
+    waiting, ended = container.state.waiting, container.state.terminated or container.last_state.terminated
+    if waiting and waiting.reason not in (*_ON_THE_WAY, _CRASHED, _NOT_RUN):
+        reason, message = _not_started(waiting)
+    elif ended:
+        reason, message = (_NOT_RUN, ended.message) if ended.reason in _NEVER_RAN else (_CRASHED, _end(ended))
+    elif waiting and waiting.reason not in _ON_THE_WAY:
+        reason, message = waiting.reason, waiting.message
+    else:
+        return None
+    return Trouble(f'container "{container.name}": {message}', reason, failed=True)
+
+
+def _not_started(waiting: Waiting) -> tuple[str, str]:
+    """Reason and message. A pull that failed is told as it is before and after the pause that follows it."""
+    if waiting.reason in (_PULLING, _NOT_PULLED):
+        return _NOT_PULLED, waiting.message.rpartition(f"{_PULLING}: ")[2]
+    if waiting.reason in _NOT_STARTED:
+        return waiting.reason, waiting.message
+    return "ContainerNotStarted", f"{waiting.reason}: {waiting.message}"
 
 
 def _end(ended: Terminated) -> str:
@@ -188,9 +197,21 @@ def _waited_for(pods: Sequence[Pod]) -> Iterator[Trouble]:
 def _unready(container: ContainerStatus, pod: Pod) -> Trouble:
     if not container.state.running:
         return Trouble(f'container "{container.name}" is being created')
+    probe = next((one.readiness_probe for one in pod.spec.containers if one.name == container.name), Probe())
     if _was_ready(container, pod):
-        return Trouble(f'container "{container.name}" does not answer its readiness probe any more', "ProbeFailing")
-    return Trouble(f'container "{container.name}" runs, and has not answered its readiness probe yet')
+        message = f'container "{container.name}" does not answer its readiness probe any more: {_asked(probe)}'
+        return Trouble(message, "ProbeFailing")
+    return Trouble(f'container "{container.name}" runs, and has not answered its readiness probe yet: {_asked(probe)}')
+
+
+def _asked(probe: Probe) -> str:
+    if get := probe.http_get:
+        return f"GET {get.path} on port {get.port}"
+    if probe.grpc:
+        return f"gRPC's health service on port {probe.grpc.port}"
+    if probe.exec:
+        return f"the command {' '.join(probe.exec.command)}"
+    return f"a connection to port {probe.tcp_socket.port}" if probe.tcp_socket else "it has none"
 
 
 def _was_ready(container: ContainerStatus, pod: Pod) -> bool:

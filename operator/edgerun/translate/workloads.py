@@ -87,7 +87,6 @@ def _serving(service: OriginService) -> Mapping[str, Any]:
     given = service.container
     ports = given.ports or (ContainerPort(container_port=DEFAULT_CONTAINER_PORT),)
     made = _container(msgspec.structs.replace(given, ports=ports))
-    made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     made["env"] = [*_platform(service), *made.get("env", ())]
     made["readinessProbe"] = _readiness(given.readiness_probe, given.port)
     if lifecycle := {**_pause(service.spec.template.spec), **(given.lifecycle or {})}:
@@ -96,8 +95,9 @@ def _serving(service: OriginService) -> Mapping[str, Any]:
 
 
 def _container(container: Container) -> dict[str, Any]:
-    """Any container: what Kubernetes cannot do without, spelled out, and rights."""
+    """Any container: what Kubernetes cannot do without, spelled out, rights, and last words for the conditions."""
     made = {"name": container.name, **_plain(container), "securityContext": _rights(container)}
+    made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     if container.ports:
         made["ports"] = [_plain(port) | {"protocol": port.protocol} for port in container.ports]
     port = container.ports[0].container_port if container.ports else None

@@ -192,8 +192,7 @@ def test_old_pods_that_crash_say_nothing_of_the_new_version() -> None:
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
-        ("ImagePullBackOff", 'Back-off pulling image "cart:2": ErrImagePull: not found'),
-        ("ErrImagePull", 'failed to pull and unpack image "cart:2": not found'),
+        ("ErrImageNeverPull", 'Container image "cart:2" is not present with pull policy of Never'),
         ("InvalidImageName", "couldn't parse image name"),
         ("CreateContainerConfigError", 'secret "cart" not found'),
         ("CreateContainerError", "context deadline exceeded"),
@@ -203,6 +202,43 @@ def test_old_pods_that_crash_say_nothing_of_the_new_version() -> None:
 def test_a_container_that_cannot_be_started_is_told_in_the_words_of_the_kubelet(reason: str, message: str) -> None:
     observation = seen(pod(CART, container(state={"waiting": {"reason": reason, "message": message}})))
     assert state(observation) == (FAILED, reason, f'container "app": {message}')
+
+
+def test_a_pull_that_fails_is_told_the_same_before_and_after_the_pause() -> None:
+    cause = 'failed to pull and unpack image "cart:2": not found'
+    failing = {"reason": "ErrImagePull", "message": cause}
+    pausing = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "cart:2": ErrImagePull: {cause}'}
+    for waiting in (failing, pausing):
+        observation = seen(pod(CART, container(state={"waiting": waiting})))
+        assert state(observation) == (FAILED, "ImagePullBackOff", f'container "app": {cause}')
+
+
+def test_a_program_that_is_not_there_is_told_the_same_in_every_state() -> None:
+    cause = 'exec: "serve": executable file not found in $PATH'
+    ended = {"terminated": {"exitCode": 128, "reason": "StartError", "message": cause}}
+    states = (
+        {"state": {"waiting": {"reason": "RunContainerError", "message": cause}}},
+        {"state": {"waiting": {"reason": "RunContainerError", "message": cause}}, "lastState": ended},
+        {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}, "lastState": ended},
+        {"state": ended},
+    )
+    for one in states:
+        assert state(seen(pod(CART, container(**one)))) == (FAILED, "RunContainerError", f'container "app": {cause}')
+
+
+@pytest.mark.parametrize(
+    ("probe", "asked"),
+    [
+        ({}, "a connection to port 8080"),
+        ({"httpGet": {"path": "/ready"}}, "GET /ready on port 8080"),
+        ({"grpc": {}}, "gRPC's health service on port 8080"),
+        ({"exec": {"command": ["check", "all"]}}, "the command check all"),
+    ],
+)
+def test_what_is_asked_of_a_container_that_is_not_ready_is_said(probe: dict[str, Any], asked: str) -> None:
+    service = scaled(1, image="cart:2", readinessProbe=probe)
+    message = f'container "app" runs, and has not answered its readiness probe yet: {asked}'
+    assert seen(pod(service), service=service).message == message
 
 
 def test_a_reason_that_we_do_not_know_is_told_all_the_same() -> None:
