@@ -72,7 +72,9 @@ async def install_crds(server: ApiServer) -> None:
 
             async def established(key: ObjectKey = key) -> bool:
                 status = (await client.get(key)).get("status", {})
-                return any(one["type"] == "Established" and one["status"] == "True" for one in status["conditions"])
+                # A definition that is a moment old has conditions that are null.
+                conditions = status.get("conditions") or ()
+                return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
             await eventually(established, within_s=20)
 
