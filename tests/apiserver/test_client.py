@@ -16,7 +16,7 @@ from edgerun.errors import (
 )
 from edgerun.infra.kubernetes import client as module
 from edgerun.infra.kubernetes.client import Client, Object, connected
-from support.apiserver import ApiServer, edge_route, key_of
+from support.apiserver import ApiServer, edge_route, key_of, kubeconfig
 from support.faults import FaultyApi
 
 
@@ -116,18 +116,6 @@ async def test_a_list_can_be_narrowed_by_labels(client: Client, namespace: str) 
 async def test_a_token_is_reviewed(client: Client) -> None:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "made up"}}
     assert not (await client.create(review))["status"].get("authenticated")
-
-
-def kubeconfig(path: Path, server: str, **user: str) -> Path:
-    path.write_text(f"""
-apiVersion: v1
-kind: Config
-current-context: it
-clusters: [{{name: it, cluster: {{server: "{server}", insecure-skip-tls-verify: true}}}}]
-users: [{{name: it, user: {{{", ".join(f'{key}: "{value}"' for key, value in user.items())}}}}}]
-contexts: [{{name: it, context: {{cluster: it, user: it}}}}]
-""")
-    return path
 
 
 async def token(client: Client, namespace: str) -> str:

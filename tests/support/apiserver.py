@@ -90,6 +90,19 @@ def edge_route(namespace: str, name: str, *, host: str = "a.example", **metadata
     }
 
 
+def kubeconfig(path: Path, server: str, **user: str) -> Path:
+    """A file that names one server and one way to log in, which may be none."""
+    path.write_text(f"""
+apiVersion: v1
+kind: Config
+current-context: it
+clusters: [{{name: it, cluster: {{server: "{server}", insecure-skip-tls-verify: true}}}}]
+users: [{{name: it, user: {{{", ".join(f'{key}: "{value}"' for key, value in user.items())}}}}}]
+contexts: [{{name: it, context: {{cluster: it, user: it}}}}]
+""")
+    return path
+
+
 def key_of(raw: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(raw["kind"], raw["metadata"]["namespace"], raw["metadata"]["name"])
 
