@@ -18,8 +18,8 @@ $(READY): requirements.txt pyproject.toml tools/setup.sh
 demo: $(READY) ## Start the edge on examples/ and take the tour of demo/tour.yaml
 	@$(BIN)/edgerun local examples --tour demo/tour.yaml
 
-test: $(READY) ## Run all tests; make test ARGS="-k words" runs some
-	@$(BIN)/python tools/test.py $(ARGS)
+test: $(READY) ## Run all tests that need no control plane; make test ARGS="-k words" runs some
+	@$(BIN)/python -m tools.test unit --pytest $(ARGS)
 
 cluster: $(READY) ## Start a Kubernetes of one node (the first time it builds for 15 minutes); KUBECONFIG and kind come first
 	@tools/cluster/up
@@ -30,8 +30,8 @@ cluster-down: $(READY) ## Stop it and remove all of it
 image: $(READY) ## Build the container image, with Docker or as root without; prints the path of its archive
 	@tools/image/build
 
-e2e: cluster ## Run the tests that need a real API server or a whole cluster
-	@$(BIN)/pytest -m "apiserver or cluster" $(ARGS)
+e2e: $(READY) ## Run the tests that need a real API server or a whole cluster, after building both and the image
+	@$(BIN)/python -m tools.test e2e --pytest $(ARGS)
 
 lint: $(READY) ## Check style, types, imports, spelling and what must not be committed
 	@tools/lint.sh
