@@ -44,7 +44,8 @@ STRANGERS = operator("edgerun_xds_authentication_refused_total", reason="audienc
 CONNECTED = series("envoy_control_plane_connected_state", edge_proxy="f")
 APPLIED = operator("edgerun_apply_total", kind="Deployment", result="refused")
 STATUSES = operator("edgerun_status_updates_total", result="error")
-EXPIRY = operator("edgerun_credential_expiry_timestamp_seconds", credential="ca")
+EXPIRY = operator("edgerun_credential_expiry_timestamp_seconds", credential="xds-server")
+AUTHORITY = operator("edgerun_credential_expiry_timestamp_seconds", credential="xds-authority")
 WELL = {
     LEADER: "1x60",
     operator("leader_election_master_status", name="edgerun", pod="standby"): "0x60",
@@ -58,7 +59,8 @@ WELL = {
     CONNECTED: "1x60",
     APPLIED: "1x60",
     STATUSES: "1x60",
-    EXPIRY: "1000000x60",  # the clock of the tests begins at 0
+    EXPIRY: "43200x60",  # the clock of the tests begins at 0; it is renewed 12 hours before its end
+    AUTHORITY: "10000000x60",
 }
 FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "EdgerunNoLeader": ({LEADER: "0x60"}, {}),
@@ -72,7 +74,7 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "EdgerunProxyNotConnected": ({CONNECTED: "0x60"}, of_pod(edge_proxy="f")),
     "EdgerunCannotApply": ({APPLIED: "0+1x60"}, {"kind": "Deployment", "result": "refused"}),
     "EdgerunCannotWriteStatus": ({STATUSES: "0+1x60"}, of_pod(job="edgerun-metrics", result="error")),
-    "EdgerunCertificateEnds": ({EXPIRY: "80000x60"}, {"credential": "ca"}),
+    "EdgerunCertificateEnds": ({EXPIRY: "20000x60"}, {"credential": "xds-server"}),
 }
 
 
