@@ -65,7 +65,7 @@ def _fresh(vitals: Vitals) -> Check:
 
 def _xds(vitals: Vitals) -> Check:
     if not vitals.leading:
-        return Check("xds", True, "another replica leads, this one stands by")
+        return Check("xds", True, "does not lead, stands by")
     streams = sum(vitals.proxies.values())
     said = f"leads and listens, proxies: {streams}" if vitals.listening else "leads and does not listen"
     return Check("xds", vitals.listening, said)

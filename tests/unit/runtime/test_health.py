@@ -14,12 +14,12 @@ def failing(health: Health) -> list[str]:
     return [check.name for check in health.checks if not check.ok]
 
 
-def test_a_follower_that_knows_everything_is_ready_and_says_that_another_leads() -> None:
+def test_a_follower_that_knows_everything_is_ready_and_says_that_it_stands_by() -> None:
     assert ready(WELL).ok
     assert str(ready(WELL)) == (
         "[+] synced: everything was listed\n"
         "[+] sweep: last succeeded 12 s ago, at most 180 s\n"
-        "[+] xds: another replica leads, this one stands by\n"
+        "[+] xds: does not lead, stands by\n"
         "ok\n"
     )
 
