@@ -62,6 +62,8 @@ class Authority:
         return pair
 
     def _signed(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
         return builder.issuer_name(_name("edgerun-cluster")).sign(self._key, hashes.SHA256())
 
 
@@ -102,7 +104,8 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.Certifi
     now = datetime.datetime.now(datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).public_key(key)
     return (
-        builder.serial_number(x509.random_serial_number())
+        builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + VALID)
     )

@@ -67,7 +67,7 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
 # The address of the leader, behind the Service {{ include "edgerun.fullname" . }}-xds.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [create]
+  verbs: [list, create]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   resourceNames: [{{ include "edgerun.fullname" . }}-xds-leader]

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from ..api import API_VERSION
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
@@ -308,4 +309,8 @@ def _watched() -> tuple[Watched, ...]:
 
 
 def _ours(raw: Object) -> bool:
-    return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER)
+    """Whether this operator made it. Labels alone do not tell: those of a Service are on its EndpointSlices too."""
+    metadata = raw["metadata"]
+    controllers = [reference for reference in metadata.get("ownerReferences") or () if reference.get("controller")]
+    made_by_others = any(reference["apiVersion"] != API_VERSION for reference in controllers)
+    return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER and not made_by_others

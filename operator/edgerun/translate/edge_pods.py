@@ -134,13 +134,13 @@ def _arguments(proxy: EdgeProxy, place: Installation) -> list[str]:
         max_heap_bytes=_heap_bytes(proxy.spec.resources),
     )
     return [
-        f"--config-yaml={json.dumps(config, separators=(',', ':'))}",
-        "--service-node=$(POD_NAME)",
-        f"--concurrency={_workers(proxy.spec.resources)}",
-        f"--drain-time-s={ceil(seconds(proxy.spec.drain_timeout))}",
-        "--drain-strategy=immediate",  # our drain waits for connections to end; none is to be told late
+        *("--config-yaml", json.dumps(config, separators=(",", ":"))),
+        *("--service-node", "$(POD_NAME)"),
+        *("--concurrency", str(_workers(proxy.spec.resources))),
+        *("--drain-time-s", str(ceil(seconds(proxy.spec.drain_timeout)))),
+        *("--drain-strategy", "immediate"),  # our drain waits for connections to end; none is to be told late
         "--disable-hot-restart",
-        "--log-level=warning",
+        *("--log-level", "warning"),
     ]
 
 

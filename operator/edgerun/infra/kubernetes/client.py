@@ -211,6 +211,8 @@ class Client:
 
 async def _configuration(kubeconfig: Path | None) -> Configuration:
     found = Configuration()
+    # As every client of Kubernetes: Python alone, from 3.13 on, refuses authorities that lack a key identifier.
+    found.disable_strict_ssl_verification = True
     try:
         if kubeconfig:
             await load_kube_config(str(kubeconfig), client_configuration=found, persist_config=False)
