@@ -28,14 +28,14 @@ from .workqueue import Meter
 Type = Literal["counter", "gauge", "histogram"]
 Applied = Literal["changed", "deleted", "refused", "error"]
 Written = Literal["changed", "conflict", "error"]
-Told = Literal["written", "limited", "dropped", "error"]
+Told = Literal["written", "overtaken", "limited", "dropped", "error"]
 
 OTHER = "other"
 NO_ANSWER = "<error>"  # in place of a status code, as client-go has it
 RESULTS = ("success", "error")
 APPLIED: tuple[Applied, ...] = ("changed", "deleted", "refused", "error")
 WRITTEN: tuple[Written, ...] = ("changed", "conflict", "error")
-TOLD: tuple[Told, ...] = ("written", "limited", "dropped", "error")
+TOLD: tuple[Told, ...] = ("written", "overtaken", "limited", "dropped", "error")
 TYPES = ("Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration", "Secret", "TypedExtensionConfig", OTHER)
 REASONS = (*(reason.value for reason in Reason), OTHER)
 KINDS = (

@@ -38,6 +38,7 @@ async def test_an_event_is_stored_and_shown_by_describe(server: ApiServer, clien
     outcomes: list[str] = []
     async with telling(client, outcomes) as herald:
         herald.tell(route, Occurrence("Normal", "Ready", "Serving", "generation 1 is ready"))
+        await eventually(lambda: len(outcomes) == 1)
         herald.tell(route, LONG)
         await eventually(lambda: len(outcomes) == 2)
     assert outcomes == ["written", "written"]

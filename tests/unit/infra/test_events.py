@@ -25,6 +25,10 @@ ROUTE = {
 }
 
 
+def route(uid: str) -> Object:
+    return {**ROUTE, "metadata": {**ROUTE["metadata"], "uid": uid}}  # type: ignore[dict-item]
+
+
 class Written:
     """An API server that answers with `errors` first."""
 
@@ -100,14 +104,29 @@ async def test_the_same_reason_of_the_same_object_is_told_seldom() -> None:
     async with telling(written, limit=Limit(burst=2, refill_s=100)) as herald:
         for _ in range(4):
             herald.tell(ROUTE, CRASHED)
+            await asyncio.sleep(3)
         herald.tell(ROUTE, Occurrence("Normal", "Ready", "Serving", ""))
-        await asyncio.sleep(99)
+        await asyncio.sleep(87)
         herald.tell(ROUTE, CRASHED)
         await asyncio.sleep(2)
         herald.tell(ROUTE, CRASHED)
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
     assert [event["reason"] for event in written.events] == ["CrashLoopBackOff"] * 2 + ["Ready", "CrashLoopBackOff"]
     assert written.outcomes.count("limited") == 3
+
+
+async def test_what_is_followed_by_something_else_within_moments_is_not_told() -> None:
+    written = Written()
+    async with telling(written) as herald:
+        herald.tell(ROUTE, Occurrence("Warning", "EdgeNotFound", "Serving", ""))
+        herald.tell(route("u2"), CRASHED)
+        await asyncio.sleep(events.HELD_S / 2)
+        herald.tell(ROUTE, Occurrence("Warning", "OriginNotFound", "Serving", ""))
+        await asyncio.sleep(events.HELD_S * 0.9)
+        assert [event["regarding"]["uid"] for event in written.events] == ["u2"]
+        await asyncio.sleep(1)
+    assert [event["reason"] for event in written.events] == ["CrashLoopBackOff", "OriginNotFound"]
+    assert written.outcomes == ["overtaken", "written", "written"]
 
 
 async def test_a_follower_tells_nothing_and_one_that_lost_its_lease_stops() -> None:
@@ -116,7 +135,7 @@ async def test_a_follower_tells_nothing_and_one_that_lost_its_lease_stops() -> N
         herald.tell(ROUTE, CRASHED)
         written.leading = False
         herald.tell(ROUTE, CRASHED)
-        await asyncio.sleep(1)
+        await asyncio.sleep(5)
     assert written.events == []
     assert written.outcomes == ["dropped"]
 
@@ -125,7 +144,7 @@ async def test_a_server_that_does_not_answer_is_asked_again_and_then_left_alone(
     written = Written(*[UnavailableError("connection refused")] * 4)
     async with telling(written) as herald:
         herald.tell(ROUTE, CRASHED)
-        herald.tell(ROUTE, CRASHED)
+        herald.tell(route("u2"), CRASHED)
         await asyncio.sleep(60)
     assert written.outcomes == ["error", "written"]
     assert written.attempts == 5
@@ -143,8 +162,8 @@ async def test_a_refusal_is_not_repeated_and_disturbs_nobody() -> None:
     written = Written(ForbiddenError("the namespace is being terminated"))
     async with telling(written) as herald:
         herald.tell(ROUTE, CRASHED)
-        herald.tell(ROUTE, CRASHED)
-        await asyncio.sleep(1)
+        herald.tell(route("u2"), CRASHED)
+        await asyncio.sleep(5)
     assert written.outcomes == ["error", "written"]
 
 
@@ -153,9 +172,9 @@ async def test_the_queue_is_bounded_and_the_newest_stay(monkeypatch: pytest.Monk
     written = Written()
     async with telling(written) as herald:
         for number in range(4):
-            herald.tell(ROUTE, Occurrence("Warning", f"R{number}", "Serving", ""))
-        await asyncio.sleep(1)
-    assert [event["reason"] for event in written.events] == ["R2", "R3"]
+            herald.tell(route(f"u{number}"), CRASHED)
+        await asyncio.sleep(5)
+    assert [event["regarding"]["uid"] for event in written.events] == ["u2", "u3"]
     assert written.outcomes == ["dropped", "dropped", "written", "written"]
 
 

@@ -1,7 +1,8 @@
 """Kubernetes Events about our objects: told by who leads, seldom, and never at anybody's expense.
 
-`tell` only queues. What cannot be written within a few attempts is let go: an Event is a courtesy, the status is what
-counts. Each has its name from the start, so a second attempt after a lost answer cannot make a second Event.
+`tell` only queues, and what is followed by something else within moments is not told: nobody needs to hear of a
+missing EdgeProxy that is being made. What cannot be written within a few attempts is let go: an Event is a courtesy,
+the status is what counts. Each has its name from the start, so a second attempt after a lost answer makes no second.
 
 Trap: an Event of an object that belongs to the whole cluster lies in the namespace `default`; the server insists.
 """
@@ -9,7 +10,7 @@ Trap: an Event of an object that belongs to the whole cluster lies in the namesp
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ from ...translate.events import Occurrence
 from ...workqueue import Meter
 
 CONTROLLER = f"{GROUP}/controller"
-QUEUED = 1000  # an hour of a busy cluster; older ones say less, so they go first
+QUEUED = 1000  # older ones say less, so they go first
+HELD_S = 2.0  # what an object's state gets to settle
 ATTEMPTS = 3
 RETRY_S = 2.0
 NOTE_BYTES, NAME_LENGTH = 1024, 253  # what the API server takes
@@ -30,7 +32,7 @@ CLUSTER_NAMESPACE = "default"
 logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
-Outcome = Literal["written", "limited", "dropped", "error"]
+Outcome = Literal["written", "overtaken", "limited", "dropped", "error"]
 
 
 class Creates(Protocol):
@@ -52,6 +54,13 @@ class _Bucket(NamedTuple):
     at: float
 
 
+class _Held(NamedTuple):
+    """An Event that nobody else needs to know of yet."""
+
+    event: Object
+    due: float
+
+
 class Herald:
     """`may_write` says whether this replica leads at this moment, `outcome` hears what became of each Event."""
 
@@ -70,21 +79,23 @@ class Herald:
         self._outcome, self._meter = outcome, meter
         self._limit, self._clock = limit, clock
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
-        self._queue: deque[Object] = deque()
+        self._queue: OrderedDict[str, _Held] = OrderedDict()  # by uid, in the order in which they are due
         self._wake = asyncio.Event()
 
     def tell(self, regarding: Object, occurrence: Occurrence) -> None:
         """Something happened to the object `regarding`, as the API server has it. Nothing waits, nothing is raised."""
         if not self._may_write():
             return
-        if not self._granted(str(regarding["metadata"].get("uid", "")), occurrence.reason):
+        uid = str(regarding["metadata"].get("uid", ""))
+        if not self._granted(uid, occurrence.reason):
             self._outcome("limited")
             return
+        if uid in self._queue:
+            self._forget(self._queue.pop(uid), "overtaken")
         if len(self._queue) >= QUEUED:
-            self._meter.forgotten(_name(self._queue.popleft()))
-            self._outcome("dropped")
+            self._forget(self._queue.popitem(last=False)[1], "dropped")
         event = manifest(regarding, occurrence, instance=self._instance, now=datetime.now(UTC))
-        self._queue.append(event)
+        self._queue[uid] = _Held(event, self._clock() + HELD_S)
         self._meter.added(_name(event))
         self._wake.set()
 
@@ -92,12 +103,23 @@ class Herald:
         """Write what is told, one after the other, until cancelled."""
         while True:
             while self._queue:
-                event = self._queue.popleft()
-                self._meter.taken(_name(event))
-                self._outcome(await self._written(event))
-                self._meter.done(_name(event))
+                uid, held = next(iter(self._queue.items()))
+                if (early_s := held.due - self._clock()) > 0:
+                    await asyncio.sleep(early_s)
+                    continue
+                del self._queue[uid]
+                await self._write(held.event)
             self._wake.clear()
             await self._wake.wait()
+
+    def _forget(self, held: _Held, outcome: Outcome) -> None:
+        self._meter.forgotten(_name(held.event))
+        self._outcome(outcome)
+
+    async def _write(self, event: Object) -> None:
+        self._meter.taken(_name(event))
+        self._outcome(await self._written(event))
+        self._meter.done(_name(event))
 
     async def _written(self, event: Object) -> Outcome:
         for attempt in range(ATTEMPTS):
