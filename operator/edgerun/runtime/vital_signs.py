@@ -14,27 +14,30 @@ if TYPE_CHECKING:
 
 def vital_signs(runtime: "ClusterRuntime", uptime_s: float) -> Vitals:
     """How it is now."""
-    source, controller, leading = runtime.source, runtime.controller, runtime.leading
+    sources, controller, leading = runtime.sources, runtime.controller, runtime.leading
+    ages = [source.sweep_age_s for source in sources]
     entries = controller.store.entries
     proxies = controller.server.proxies()
-    newest = controller.published.serial if controller.published else 0
+    published = controller.published
+    newest = published.serial if published else 0
+    fleets = published.plan.fleets if published and leading.now else ()  # those without a proxy are worth knowing
     return Vitals(
         uptime_s=uptime_s,
         leading=leading.now,
-        synced=source.synced,
-        sweep_age_s=source.sweep_age_s,
+        synced=all(source.synced for source in sources),
+        sweep_age_s=None if None in ages else max(age for age in ages if age is not None),
         sweep_period_s=runtime.pace.sweep_s,
-        tried_age_s=source.tried_age_s,
-        watching=source.alive,
-        watch_restarts=source.restarts,
-        ghosts=source.corrections.ghosts,
-        missed=source.corrections.missed,
+        tried_age_s=max(source.tried_age_s for source in sources),
+        watching=all(source.alive for source in sources),
+        watch_restarts=sum(source.restarts for source in sources),
+        ghosts=sum(source.corrections.ghosts for source in sources),
+        missed=sum(source.corrections.missed for source in sources),
         listening=leading.listening,
         objects=Counter(key.kind for key in entries),
         refused=Counter(key.kind for key, entry in entries.items() if entry.refusal),
         ready=Counter(_readiness(runtime)),
-        proxies=Counter(proxy.fleet for proxy in proxies),
-        behind=Counter(proxy.fleet for proxy in proxies if proxy.acked_serial < newest),
+        proxies=dict.fromkeys(fleets, 0) | Counter(proxy.fleet for proxy in proxies),
+        behind=dict.fromkeys(fleets, 0) | Counter(proxy.fleet for proxy in proxies if proxy.acked_serial < newest),
         expiries=runtime.rotation.expiries,
     )
 
