@@ -197,6 +197,12 @@ def test_the_alert_of_no_leader_fires_when_nothing_is_scraped_at_all(tmp_path: P
     assert_alerts({}, {"EdgerunNoLeader": [{"exp_labels": labels}]}, tmp_path)
 
 
+def test_there_is_a_month_to_replace_an_authority_by_hand(tmp_path: Path) -> None:
+    labels = {"credential": "xds-authority", "severity": "critical"}
+    series = {**WELL, AUTHORITY: f"{29 * 86400}x60"}
+    assert_alerts(series, {"EdgerunCertificateEnds": [{"exp_labels": labels}]}, tmp_path)
+
+
 def test_every_alert_is_tried() -> None:
     assert FIRES.keys() == {rule["alert"] for rule in alerts(rendered(EVERYTHING))}
 

@@ -11,13 +11,13 @@ ALL_NAMESPACES = """
 cluster  apps                   deployments                  create delete get list patch watch
 cluster  authentication.k8s.io  tokenreviews                 create
 cluster  core                   pods                         list watch
-cluster  edgerun.dev            edgeproxies                  create get list watch
+cluster  edgerun.dev            edgeproxies                  create list watch
 cluster  edgerun.dev            edgeproxies/status           patch
 cluster  edgerun.dev            edgeroutes                   list watch
 cluster  edgerun.dev            edgeroutes/status            patch
 cluster  edgerun.dev            originservices               list watch
 cluster  edgerun.dev            originservices/status        patch
-cluster  events.k8s.io          events                       create patch
+cluster  events.k8s.io          events                       create
 own      autoscaling            horizontalpodautoscalers     create delete get list patch
 own      coordination.k8s.io    leases                       create
 own      coordination.k8s.io    leases edgerun               get update
@@ -26,15 +26,16 @@ own      core                   secrets                      create
 own      core                   secrets edgerun-ca           get update
 own      core                   serviceaccounts              create delete get list patch
 own      core                   services                     create delete get list patch
-own      discovery.k8s.io       endpointslices               create
+own      discovery.k8s.io       endpointslices               create list
 own      discovery.k8s.io       endpointslices edgerun-xds-leader  get patch
 own      policy                 poddisruptionbudgets         create delete get list patch
 """
 
 ONE_NAMESPACE = """
 cluster  authentication.k8s.io  tokenreviews                 create
-cluster  edgerun.dev            edgeproxies                  create get list watch
+cluster  edgerun.dev            edgeproxies                  create list watch
 cluster  edgerun.dev            edgeproxies/status           patch
+default  events.k8s.io          events                       create
 own      apps                   deployments                  create delete get list patch watch
 own      autoscaling            horizontalpodautoscalers     create delete get list patch
 own      coordination.k8s.io    leases                       create
@@ -45,7 +46,7 @@ own      core                   secrets                      create
 own      core                   secrets edgerun-ca           get update
 own      core                   serviceaccounts              create delete get list patch
 own      core                   services                     create delete get list patch
-own      discovery.k8s.io       endpointslices               create
+own      discovery.k8s.io       endpointslices               create list
 own      discovery.k8s.io       endpointslices edgerun-xds-leader  get patch
 own      policy                 poddisruptionbudgets         create delete get list patch
 shop     apps                   deployments                  create delete get list patch watch
@@ -54,7 +55,7 @@ shop     edgerun.dev            edgeroutes                   list watch
 shop     edgerun.dev            edgeroutes/status            patch
 shop     edgerun.dev            originservices               list watch
 shop     edgerun.dev            originservices/status        patch
-shop     events.k8s.io          events                       create patch
+shop     events.k8s.io          events                       create
 """
 
 

@@ -10,6 +10,8 @@ import yaml
 
 from edgerun import __version__
 from edgerun.api.admission import admit
+from edgerun.cli import _parser, logs
+from edgerun.cli.controller import settings, with_environment
 from support.chart import (
     CHART,
     CRD,
@@ -178,6 +180,28 @@ def expanded(argument: str) -> str:
 def argument_of(found: list[Object], name: str) -> str:
     arguments: list[str] = find(found, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
     return next(value for flag, _, value in (one.partition("=") for one in arguments) if flag == f"--{name}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_operator_takes_the_arguments_that_it_is_given(case: str) -> None:
+    values = values_of(case)
+    deployment = next(one for one in rendered(values) if one["kind"] == "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    flags = vars(_parser().parse_args([expanded(one) for one in container["args"]]))
+    pod = {"POD_NAME": "pod", "POD_NAMESPACE": NAMESPACE, "POD_IP": "10.0.0.1"}
+    assert {variable["name"] for variable in container["env"]} >= pod.keys()
+    found = settings(with_environment(flags, pod))
+    assert (found.name, found.image) == (deployment["metadata"]["name"], container["image"])
+    assert found.image_pull_secrets == tuple(one["name"] for one in values.get("imagePullSecrets", ()))
+    assert found.watch_namespaces == tuple(values.get("watchNamespaces", ()))
+    assert found.default_edge_proxy == values.get("defaultEdgeProxy", {})
+    assert {port["containerPort"] for port in container["ports"]} == {found.xds_port, found.http_port}
+
+
+def test_the_log_can_be_what_the_operator_knows() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["log"]["properties"]
+    assert set(schema["format"]["enum"]) == set(logs.FORMATS)
+    assert set(schema["level"]["enum"]) == set(logs.LEVELS)
 
 
 def test_an_image_with_a_digest_is_named_by_it() -> None:

@@ -14,10 +14,15 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   verbs: [patch]
 # An OriginService is a Deployment in its own namespace.
 {{ include "edgerun.rules.workloads" . }}
+{{ include "edgerun.rules.events" . }}
+{{- end }}
+
+{{/* Of an object in a namespace, in that namespace; of one that belongs to none, in the namespace `default`. */}}
+{{- define "edgerun.rules.events" -}}
 # What people should notice is told as an Event of the object.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* Deployments that the operator makes, and the pods that they make. */}}
@@ -36,7 +41,7 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
 # Fleets belong to no namespace. The fleet "default" is made when a route needs it.
 - apiGroups: [edgerun.dev]
   resources: [edgeproxies]
-  verbs: [get, list, watch, create]
+  verbs: [list, watch, create]
 - apiGroups: [edgerun.dev]
   resources: [edgeproxies/status]
   verbs: [patch]
@@ -64,7 +69,7 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   resources: [secrets]
   resourceNames: [{{ include "edgerun.fullname" . }}-ca]
   verbs: [get, update]
-# The address of the leader, behind the Service {{ include "edgerun.fullname" . }}-xds.
+# The address of the leader, behind the Service {{ include "edgerun.fullname" . }}-xds. No other slice is written.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, create]
