@@ -50,6 +50,7 @@ class Board:
     _verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     _serials: dict[ObjectKey, tuple[int, int]] = field(default_factory=dict)  # generation, first serial with it
     _complete: dict[ObjectKey, int] = field(default_factory=dict)  # first serial since which it waits for nothing
+    _forgotten: set[ObjectKey] = field(default_factory=set)
 
     @property
     def all_ready(self) -> bool:
@@ -60,6 +61,11 @@ class Board:
     def publish(self, plan: Plan, serial: int) -> None:
         """From now on `plan` is what proxies should serve."""
         self._verdicts = plan.verdicts
+        for key in self._forgotten:
+            self.lines.pop(key, None)
+            self._serials.pop(key, None)
+            self._complete.pop(key, None)
+        self._forgotten.clear()
         known = self._serials
         self._serials = {
             key: known[key] if key in known and known[key][0] == verdict.generation else (verdict.generation, serial)
@@ -67,6 +73,10 @@ class Board:
         }
         complete = (key for key, verdict in plan.verdicts.items() if verdict.waits_for is None)
         self._complete = {key: self._complete.get(key, serial) for key in complete}
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object is gone: the next one of its name is another one, whatever its generation."""
+        self._forgotten.add(key)
 
     def refresh(self) -> tuple[ObjectKey, ...]:
         """Bring every status up to date; the keys of those that changed."""
@@ -80,6 +90,8 @@ class Board:
         now = rfc3339(self.clock())
         acked: dict[str, Sequence[int]] = {}
         for key, verdict in self._verdicts.items():
+            if key in self._forgotten:
+                continue
             if verdict.edge not in acked:
                 acked[verdict.edge] = self.acked(verdict.edge)
             progress = self._progress(verdict, acked[verdict.edge])

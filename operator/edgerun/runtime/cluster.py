@@ -8,14 +8,14 @@ time: else every route would be said to be down for a moment.
 """
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..api import API_VERSION
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
@@ -34,9 +34,9 @@ from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Cluster, Pace
 from ..sources.kubernetes import Watched
-from ..sources.store import Change, Seen
-from ..sources.workloads import key_of, owner_of
-from ..translate.labels import EDGE_PREFIX, MANAGED_BY, MANAGER, OURS
+from ..sources.store import Change, Gone, Seen
+from ..sources.workloads import key_of, made_by, owner_of
+from ..translate.labels import EDGE_PREFIX, OURS
 from ..translate.leadership import xds_endpoint
 from ..translate.manifests import owner
 from ..translate.plan import Plan
@@ -44,6 +44,7 @@ from ..translate.world import Edge, Installation
 from ..xds.authentication import Authenticator
 from . import http
 from .board import Status, as_document, from_document
+from .children import UNWATCHED, Children
 from .controller import Controller
 from .default_edge import DefaultEdge
 from .envoy import refusal
@@ -53,9 +54,6 @@ from .vital_signs import vital_signs
 from .witness import Witness
 
 WATCHED_WORKLOADS = ("Deployment", "Pod")
-LISTED = ("ConfigMap", "EndpointSlice", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount")
-LIST_S = 60.0  # how long it may take to notice that somebody else has changed what nobody watches
-LIST_SOON_S = 5.0  # while a fleet is not ready: its Service may be given an address
 _TIMING, _PACE = Timing(), Pace()
 logger = logging.getLogger(__name__)
 
@@ -134,17 +132,11 @@ class ClusterRuntime:
             lambda: server_credentials(lambda: self.rotation.server),
             self.controller.crew_complete,
         )
-        self.applier = Applier(client, self.leader.valid, self, ours=_ours)
+        self.applier = Applier(client, self.leader.valid, self, ours=lambda raw: made_by(raw, place))
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
-        self.source = Cluster(
-            _watched(),
-            self._feed,
-            client.list_,
-            lambda: kubernetes.access(settings.kubeconfig),
-            namespaces=settings.watch_namespaces,
-            pace=pace,
-        )
+        self.sources = tuple(self._sources())
         self.observing = Observing(self.controller.store)
+        self._children = Children(client, self.applier, self.observing, key_of(xds_endpoint(place, settings.pod_ip)))
         self._herald = Herald(
             client.create,
             instance=settings.pod_name,
@@ -174,14 +166,14 @@ class ClusterRuntime:
 
     def _tasks(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         return (
-            ("source", self.source.run(self._synced.set)),
+            *((f"source {number}", source.run(self._sync)) for number, source in enumerate(self.sources)),
             ("controller", self._control()),
             ("authorities", self.rotation.run()),
             ("xds", self._serve()),
             ("applier", self.applier.run()),
             ("statuses", self.statuses.run()),
             ("events", self._herald.run()),
-            ("children", self._list_forever()),
+            ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
         )
 
@@ -200,25 +192,6 @@ class ClusterRuntime:
         await self.rotation.ready()
         await self.leading.run()
 
-    async def _list_forever(self) -> None:
-        """Look after what nobody watches, in our own namespace, while it may be mended."""
-        while True:
-            await self.leading.leads()
-            try:
-                for kind in LISTED:
-                    found = await self._client.list_(kind, namespace=self._place.namespace, label_selector=OURS)
-                    self._listed(kind, found)
-            except ApiError as error:
-                logger.warning("what belongs to the edges cannot be listed: %s", error)
-            await asyncio.sleep(LIST_S if self.observing.fleets_ready else LIST_SOON_S)
-
-    def _listed(self, kind: str, found: Sequence[Object]) -> None:
-        for key in self.applier.replace(kind, found):
-            self.observing.gone(key)
-        if kind == "Service":
-            for raw in found:
-                self.observing.see(raw)
-
     # What the parts tell.
 
     def _feed(self, change: Change) -> None:
@@ -227,14 +200,32 @@ class ClusterRuntime:
         if key.kind in WATCHED_WORKLOADS:
             self._feed_workload(key, change)
             return
-        self.controller.store.apply(change)
         if isinstance(change, Seen):
-            self._raw[key] = change.raw
-            self.statuses.see(key, change.raw)
-        elif raw := self._raw.pop(key, None):
-            self.statuses.gone(key)
-            self._witness.gone(raw["metadata"]["uid"])
+            self._see(key, change)
+        else:
+            self._forget(key)
         self.observing.look(key)
+
+    def _see(self, key: ObjectKey, seen: Seen) -> None:
+        before = self._raw.get(key)
+        if before and before["metadata"]["uid"] != seen.raw["metadata"]["uid"]:
+            self._forget(key)  # it was deleted and made anew; that it was gone need not have been told
+        self._raw[key] = seen.raw
+        self.controller.store.apply(seen)
+        self.statuses.see(key, seen.raw)
+
+    def _forget(self, key: ObjectKey) -> None:
+        raw = self._raw.pop(key, None)
+        if raw is None:
+            return
+        self.controller.store.apply(Gone(key))
+        self.controller.board.forget(key)
+        self.statuses.gone(key)
+        self._witness.gone(raw["metadata"]["uid"])
+
+    def _sync(self) -> None:
+        if all(source.synced for source in self.sources):
+            self._synced.set()
 
     def _feed_workload(self, key: ObjectKey, change: Change) -> None:
         if isinstance(change, Seen):
@@ -248,7 +239,7 @@ class ClusterRuntime:
     def _act(self, plan: Plan) -> None:
         """Refused since this replica began, an object has no version here, and yet one that serves: it is spared."""
         entries = self.controller.store.entries
-        unknown = {key for key, entry in entries.items() if entry.serving is None}
+        unknown = {None, *(key for key, entry in entries.items() if entry.serving is None)}
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
         self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
         self._default_edge.look(entries)
@@ -267,11 +258,16 @@ class ClusterRuntime:
     def refused(self, manifest: Object, error: ApiError | None) -> None:
         self.observing.refused(manifest, error)
 
+    def stored(self, raw: Object) -> None:
+        if raw["kind"] == "Service":  # what is watched tells of itself
+            self.observing.see(raw)
+
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
         self.leading.gained()
-        self.applier.nudge()
+        self.applier.nudge(UNWATCHED)
         self.statuses.nudge()
+        self._default_edge.nudge()
 
     def _lost(self) -> None:
         self.leading.lost()
@@ -291,6 +287,20 @@ class ClusterRuntime:
             Reviews(self._client), namespace=self._place.namespace, prefix=EDGE_PREFIX, refused=self.metrics.turned_away
         )
 
+    def _sources(self) -> Iterator[Cluster]:
+        """Of what is ours in the cluster; when some namespaces are watched only, edge pods are beside them."""
+        workloads = tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in WATCHED_WORKLOADS)
+        watched = (*(Watched(RESOURCES[kind]) for kind in kinds()), *workloads)
+        namespaces = self._settings.watch_namespaces
+        yield self._source(watched, namespaces)
+        if namespaces and self._place.namespace not in namespaces:
+            yield self._source(workloads, (self._place.namespace,))
+
+    def _source(self, watched: Sequence[Watched], namespaces: Sequence[str]) -> Cluster:
+        kubeconfig = self._settings.kubeconfig
+        login = functools.partial(kubernetes.access, kubeconfig)
+        return Cluster(watched, self._feed, self._client.list_, login, namespaces=namespaces, pace=self.pace)
+
     def _rotation(self) -> Rotation:
         (reference,) = owner(self._place).get("ownerReferences") or (None,)
         vault = SecretVault(self._client, self._place.namespace, f"{self._place.name}-ca", owner=reference)
@@ -301,16 +311,3 @@ class ClusterRuntime:
             changed=self._trusting,
             rotated=self.metrics.rotated,
         )
-
-
-def _watched() -> tuple[Watched, ...]:
-    ours = tuple(Watched(RESOURCES[kind]) for kind in kinds())
-    return ours + tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in WATCHED_WORKLOADS)
-
-
-def _ours(raw: Object) -> bool:
-    """Whether this operator made it. Labels alone do not tell: those of a Service are on its EndpointSlices too."""
-    metadata = raw["metadata"]
-    controllers = [reference for reference in metadata.get("ownerReferences") or () if reference.get("controller")]
-    made_by_others = any(reference["apiVersion"] != API_VERSION for reference in controllers)
-    return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER and not made_by_others

@@ -37,6 +37,7 @@ class DefaultEdge:
     spec: Mapping[str, Any]
     may_write: Callable[[], bool]
     _missing: bool = False
+    _complaint: str = ""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look(self, entries: Mapping[ObjectKey, Entry]) -> None:
@@ -46,6 +47,10 @@ class DefaultEdge:
             for key, entry in entries.items()
             if key.kind == edgeroute.KIND
         )
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Look again: this process may write now."""
         if self._missing:
             self._wake.set()
 
@@ -65,8 +70,14 @@ class DefaultEdge:
         except ConflictError:
             return  # somebody was faster
         except ApiError as error:
-            logger.warning("the EdgeProxy %s cannot be made: %s", DEFAULT_NAME, error)
+            self._complain(str(error))
             await asyncio.sleep(RETRY_S)
             self._wake.set()
         else:
+            self._complaint = ""
             logger.info("made the EdgeProxy %s, for a route needs it", DEFAULT_NAME)
+
+    def _complain(self, message: str) -> None:
+        if message != self._complaint:
+            self._complaint = message
+            logger.warning("the EdgeProxy %s cannot be made: %s", DEFAULT_NAME, message)

@@ -47,10 +47,9 @@ class Observing:
         owner, key = owner_of(manifest), key_of(manifest)
         if owner is None:
             return
-        refusals = self._refusals.setdefault(owner, {})
         if error:
-            refusals[key] = error
-        elif refusals.pop(key, None) is None:
+            self._refusals.setdefault(owner, {})[key] = error
+        elif self._refusals.get(owner, {}).pop(key, None) is None:
             return
         self.look(owner)
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api import edgeproxy, originservice
+from ..api import API_VERSION, edgeproxy, originservice
 from ..api.meta import ObjectKey
-from ..translate.labels import EDGE_PROXY, ORIGIN_SERVICE
+from ..translate.labels import EDGE_PROXY, MANAGED_BY, MANAGER, ORIGIN_SERVICE, object_name
+from ..translate.world import Installation
 
 Object = Mapping[str, Any]
 
@@ -71,6 +72,23 @@ def owner_of(raw: Object) -> ObjectKey | None:
     if EDGE_PROXY in labels:
         return ObjectKey(edgeproxy.KIND, "", labels[EDGE_PROXY])
     return None
+
+
+def made_by(raw: Object, place: Installation) -> bool:
+    """Whether the operator of `place` made it: not another one, nor a controller of Kubernetes that passes labels on,
+    nor somebody who copied it under a new name."""
+    metadata, owner = raw["metadata"], owner_of(raw)
+    references = metadata.get("ownerReferences") or ()
+    if (metadata.get("labels") or {}).get(MANAGED_BY) != MANAGER:
+        return False
+    if any(one.get("controller") and one["apiVersion"] != API_VERSION for one in references):
+        return False
+    if owner and owner.kind == originservice.KIND:
+        return bool(metadata["name"] == owner.name)
+    if owner and metadata["name"] != object_name(owner.name):
+        return False
+    operators = {one["name"] for one in references if one["kind"] == "Deployment"}
+    return metadata.get("namespace") == place.namespace and (not operators or place.name in operators)
 
 
 def key_of(raw: Object) -> ObjectKey:

@@ -3,12 +3,13 @@
 Level-triggered: it compares what is wanted with what is there, whenever either changes, and an object that is right is
 left alone: nothing is written at rest. What was refused is tried again with growing pauses, each object by itself.
 
-Trap: nothing may be wanted before everything is known: what is not wanted is deleted.
+Trap: nothing may be wanted before everything is known: what is not wanted is deleted. And whatever was looked at before
+an `await` may be another thing after it: each task looks anew when its turn has come, and again before it writes.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,7 +19,9 @@ from .applying import Applied, Object, differs, key_of, stamped, view
 
 CONCURRENCY = 8
 BACKOFF_S = 0.5  # doubled with every refusal of the same object
-BACKOFF_LIMIT_S = 300.0
+BACKOFF_LIMIT_S = 60.0
+OUTAGE_LIMIT_S = 10.0  # when nobody answered, the object is not to blame
+RECHECK_S = 1.0  # how soon it is noticed that this process may write again
 logger = logging.getLogger(__name__)
 
 
@@ -42,7 +45,10 @@ class Observer(Protocol):
         """Something was written, or should have been."""
 
     def refused(self, manifest: Object, error: ApiError | None) -> None:
-        """The server will not have this object, and says why; None when it has it now."""
+        """The server will not have this object, and says why; None when it has it now, or nobody wants it any more."""
+
+    def stored(self, raw: Object) -> None:
+        """The server has told how this object of ours is now."""
 
 
 class TakenError(ApiError):
@@ -77,6 +83,7 @@ class Applier:
     _spared: Callable[[Object], bool] = lambda raw: False
     _there: dict[ObjectKey, Object] = field(default_factory=dict)
     _applied: dict[ObjectKey, Applied] = field(default_factory=dict)
+    _answered: dict[ObjectKey, float] = field(default_factory=dict)  # when the server last told us itself
     _pauses: dict[ObjectKey, _Pause] = field(default_factory=dict)
     _busy: set[ObjectKey] = field(default_factory=set)
     _doubtful: dict[ObjectKey, None] = field(default_factory=dict)  # where something changed, in that order
@@ -90,10 +97,14 @@ class Applier:
             known = before.get(key)
             wanted[key] = known if known and known.manifest == manifest else _Wanted(manifest, stamped(manifest))
         changed = [key for key, one in wanted.items() if one is not before.get(key)]
+        dropped = [key for key in before if key not in wanted]
         superfluous = [key for key in self._there if key not in wanted]
-        for key in changed:
-            self._pauses.pop(key, None)
         self._wanted, self._spared = wanted, spared
+        for key in (*changed, *dropped):
+            self._pauses.pop(key, None)
+        for key in dropped:
+            self._applied.pop(key, None)
+            self.observer.refused(before[key].manifest, None)
         self._doubt(*changed, *superfluous)
 
     def see(self, raw: Object) -> None:
@@ -108,19 +119,22 @@ class Applier:
         if self._there.pop(key, None):
             self._doubt(key)
 
-    def replace(self, kind: str, listed: Iterable[Object]) -> tuple[ObjectKey, ...]:
-        """These are all objects of a kind that nobody watches; the keys of those that are gone."""
+    def replace(self, kind: str, listed: Iterable[Object], began: float) -> tuple[ObjectKey, ...]:
+        """These were all objects of a kind at some moment after `began`; the keys of those that are gone."""
         now = {key_of(raw): raw for raw in listed}
-        gone = tuple(key for key in self._there if key.kind == kind and key not in now and key not in self._busy)
+        gone = tuple(
+            key for key in self._there if key.kind == kind and key not in now and self._told_before(key, began)
+        )
         for key in gone:
             self.gone(key)
         for raw in now.values():
             self.see(raw)
         return gone
 
-    def nudge(self) -> None:
-        """Look again: this process may write now."""
+    def nudge(self, unwatched: Collection[str] = ()) -> None:
+        """Look again: this process may write now. Of `unwatched` kinds nothing is known: others wrote meanwhile."""
         self._pauses.clear()
+        self._there = {key: raw for key, raw in self._there.items() if key.kind not in unwatched}
         self._doubt(*(self._wanted or {}), *self._there)
 
     async def run(self) -> None:
@@ -129,102 +143,130 @@ class Applier:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
-                for key, work in self._due():
+                for key in self._due():
                     self._busy.add(key)
-                    tasks.create_task(self._carry_out(key, work, slots), name=f"apply {key}")
+                    tasks.create_task(self._carry_out(key, slots), name=f"apply {key}")
                 await self._something_new()
 
     def _doubt(self, *keys: ObjectKey) -> None:
         self._doubtful.update(dict.fromkeys(keys))
         self._wake.set()
 
-    def _due(self) -> list[tuple[ObjectKey, Object | None]]:
-        """What has to be done now: the manifest to apply, None for an object to delete."""
+    def _due(self) -> list[ObjectKey]:
+        """Where something has to be done now."""
         if self._wanted is None or not self.may_write():
             return []
         now = asyncio.get_running_loop().time()
         free = [key for key in self._doubtful if self._free(key, now)]
         for key in free:
             del self._doubtful[key]
-        return [(key, work) for key in free for work in self._work(key)]
-
-    def _work(self, key: ObjectKey) -> Iterator[Object | None]:
-        wanted, there = (self._wanted or {}).get(key), self._there.get(key)
-        if wanted:
-            if differs(wanted.stamped, there, self._applied.get(key)):
-                yield wanted.stamped
-        elif there and self.ours(there) and not self._spared(there) and not _ending(there):
-            yield None
+        return [key for key in free if key in self._pauses or self._wrong(key)]
 
     def _free(self, key: ObjectKey, now: float) -> bool:
         pause = self._pauses.get(key)
         return key not in self._busy and (pause is None or now >= pause.until)
 
+    def _wrong(self, key: ObjectKey) -> bool:
+        wanted, there = (self._wanted or {}).get(key), self._there.get(key)
+        if wanted:
+            return there is None or self._differs(key, wanted, there)
+        return there is not None and self.ours(there) and not self._spared(there) and not _ending(there)
+
+    def _differs(self, key: ObjectKey, wanted: _Wanted, there: Object) -> bool:
+        return _ending(there) or differs(wanted.stamped, there, self._applied.get(key))
+
+    def _told_before(self, key: ObjectKey, began: float) -> bool:
+        return key not in self._busy and self._answered.get(key, began) <= began
+
     async def _something_new(self) -> None:
         now = asyncio.get_running_loop().time()
-        until = min((pause.until for pause in self._pauses.values() if pause.until > now), default=None)
+        moments = [pause.until for pause in self._pauses.values() if pause.until > now]
+        if self._doubtful and not self.may_write():
+            moments = [now + RECHECK_S]
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(min(moments, default=None)):
                 await self._wake.wait()
         except TimeoutError:
             return
 
-    async def _carry_out(self, key: ObjectKey, work: Object | None, slots: asyncio.Semaphore) -> None:
-        try:
-            async with slots:
-                if not self.may_write():
-                    self._doubt(key)
-                    return
-                await (self._delete(key) if work is None else self._apply(key, work))
-        except ApiError as error:
-            self._failed(key, work, error)
-        else:
-            self._pauses.pop(key, None)
-        finally:
-            self._busy.discard(key)
-            self._wake.set()  # what became doubtful meanwhile had to wait
+    async def _carry_out(self, key: ObjectKey, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            tried = (self._wanted or {}).get(key)
+            try:
+                await self._put_right(key, tried)
+            except ApiError as error:
+                self._failed(key, tried, error)
+            else:
+                self._well(key, tried)
+            finally:
+                self._busy.discard(key)
+                self._wake.set()  # what became doubtful meanwhile had to wait
 
-    async def _apply(self, key: ObjectKey, manifest: Object) -> None:
-        await self._claim(key)
+    async def _put_right(self, key: ObjectKey, wanted: _Wanted | None) -> None:
+        if not self.may_write():
+            self._doubt(key)
+        elif self._wrong(key):
+            await (self._apply(key, wanted) if wanted else self._delete(key))
+
+    async def _apply(self, key: ObjectKey, wanted: _Wanted) -> None:
+        there = await self._claimed(key)
+        if there is not None and not self._differs(key, wanted, there):
+            return
         if not self.may_write():  # the answer may have taken its time
             self._doubt(key)
             return
-        there = await self.api.apply(manifest)
-        self._there[key] = there
-        self._applied[key] = Applied(manifest, view(manifest, there))
+        now = await self.api.apply(wanted.stamped)
+        self._applied[key] = Applied(wanted.stamped, view(wanted.stamped, now))
+        self._know(key, now)
         self.observer.applied(key.kind, "changed")
-        self.observer.refused(manifest, None)
 
-    async def _claim(self, key: ObjectKey) -> None:
-        """Raises TakenError when the object is somebody else's: an apply would take it over without a word."""
+    async def _claimed(self, key: ObjectKey) -> Object | None:
+        """What is there. Raises TakenError when it is somebody else's: an apply would take it over without a word."""
         there = self._there.get(key)
-        if there is None:
+        if there is None or _ending(there):
             try:
                 there = await self.api.get(key)
             except NotFoundError:
-                return
+                self._there.pop(key, None)
+                return None
+            if _ending(there):  # what is applied to it would go with it
+                raise UnavailableError(f"{key} is being deleted; it is made anew as soon as it is gone")
+            if self.ours(there):
+                self._know(key, there)
         if not self.ours(there):
             said = f"{key} is there already and not made by Edgerun; rename or remove one of the two"
             raise TakenError(said, status=409)
+        return there
 
     async def _delete(self, key: ObjectKey) -> None:
-        there = self._there[key]
-        await self.api.delete(key, there["metadata"]["uid"])
+        await self.api.delete(key, self._there[key]["metadata"]["uid"])
         self._there.pop(key, None)
-        self._applied.pop(key, None)
+        self._answered.pop(key, None)
         self.observer.applied(key.kind, "deleted")
 
-    def _failed(self, key: ObjectKey, work: Object | None, error: ApiError) -> None:
+    def _know(self, key: ObjectKey, raw: Object) -> None:
+        self._there[key] = raw
+        self._answered[key] = asyncio.get_running_loop().time()
+        self.observer.stored(raw)
+
+    def _well(self, key: ObjectKey, tried: _Wanted | None) -> None:
+        self._pauses.pop(key, None)
+        if tried:
+            self.observer.refused(tried.manifest, None)
+
+    def _failed(self, key: ObjectKey, tried: _Wanted | None, error: ApiError) -> None:
+        self._doubt(key)
+        outage = isinstance(error, UnavailableError)
+        self.observer.applied(key.kind, "error" if outage else "refused")
+        if tried is not (self._wanted or {}).get(key):
+            return  # it was about something that nobody wants any more
         failures = self._pauses[key].failures + 1 if key in self._pauses else 1
         wait_s = min(BACKOFF_S * 2 ** min(failures - 1, 16), BACKOFF_LIMIT_S)
-        outage = isinstance(error, UnavailableError)
         if isinstance(error, UnavailableError):
-            wait_s = max(min(wait_s, 10.0), error.retry_after_s)
-        elif work is not None:
-            self.observer.refused(work, error)
-        self._doubt(key)
+            wait_s = max(min(wait_s, OUTAGE_LIMIT_S), error.retry_after_s)
+        elif tried:
+            self.observer.refused(tried.manifest, error)
         self._pauses[key] = _Pause(failures, asyncio.get_running_loop().time() + wait_s)
-        self.observer.applied(key.kind, "error" if outage else "refused")
         if failures == 1:
             logger.warning("%s: %s", key, error)
 
@@ -237,4 +279,10 @@ def _older(raw: Object, known: Object | None) -> bool:
     """Whether this is late news of an object that has answered to our own apply meanwhile."""
     if known is None or known["metadata"].get("uid") != raw["metadata"].get("uid"):
         return False
-    return bool(raw["metadata"].get("generation", 0) < known["metadata"].get("generation", 0))
+    return any(_before(raw, known, name) for name in ("generation", "resourceVersion"))
+
+
+def _before(raw: Object, known: Object, name: str) -> bool:
+    """Versions are numbers wherever we look; where they are none, or a watch left them out, they say nothing."""
+    ours, theirs = (str(one["metadata"].get(name, "")) for one in (raw, known))
+    return ours.isdecimal() and theirs.isdecimal() and int(ours) < int(theirs)

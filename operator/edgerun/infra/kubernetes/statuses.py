@@ -21,6 +21,7 @@ SOON_S = 0.1  # an object that was just applied is programmed within it: one wri
 LATER_S = 30.0
 BACKOFF_S = 1.0
 BACKOFF_LIMIT_S = 60.0
+RECHECK_S = 0.5  # how soon it is noticed that this process may write
 logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
@@ -66,6 +67,7 @@ class StatusWriter:
     def nudge(self) -> None:
         """Look again: this process may write now."""
         self._failures.clear()
+        self._due.clear()
         for key in self._wanted:
             self._schedule(key)
 
@@ -85,9 +87,11 @@ class StatusWriter:
         if wanted is None or there is None or wanted == there[1]:
             self._due.pop(key, None)
             return
+        known = self._due.get(key)
+        if known is not None and key in self._failures:
+            return  # it waits until the next attempt
         pause = SOON_S if _gist(wanted) != _gist(there[1]) else LATER_S
         due = asyncio.get_running_loop().time() + pause
-        known = self._due.get(key)
         self._due[key] = due if known is None else min(known, due)
         self._wake.set()
 
@@ -104,7 +108,7 @@ class StatusWriter:
         now = asyncio.get_running_loop().time()
         until = min((due for key, due in self._due.items() if key not in self._busy), default=None)
         if until is not None and not self.may_write():
-            until = max(until, now + SOON_S)
+            until = max(until, now + RECHECK_S)
         try:
             async with asyncio.timeout_at(until):
                 await self._wake.wait()

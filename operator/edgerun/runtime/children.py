@@ -1,0 +1,76 @@
+"""Looks after what belongs to the edges and nobody watches: is it as it was made, and where is it reached?
+
+Watches of these kinds would be of the whole cluster's Services and ConfigMaps, for a handful of objects that hardly
+anybody touches. The one EndpointSlice is asked for by its name, for the operator may read no other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from ..api.meta import ObjectKey
+from ..errors import ApiError, NotFoundError
+from ..infra.kubernetes.applier import Applier
+from ..infra.kubernetes.client import Client
+from ..translate.labels import OURS
+from .observing import Observing
+
+LISTED = ("ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount")
+UNWATCHED = ("EndpointSlice", *LISTED)
+LOOK_S = 5.0  # while a fleet is not ready: its Service may be given an address
+ROUNDS = 12  # of them until everything is looked at: how long somebody else's change may stay
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Children:
+    """`endpoint` is the EndpointSlice that leads proxies here; the others are in its namespace."""
+
+    client: Client
+    applier: Applier
+    observing: Observing
+    endpoint: ObjectKey
+    _complaint: str = ""
+
+    async def run(self, leads: Callable[[], Awaitable[None]]) -> None:
+        """Look again and again while `leads` returns, until cancelled."""
+        for number in count():
+            await leads()
+            if number % ROUNDS == 0:
+                await self._look(LISTED)
+            elif not self.observing.fleets_ready:
+                await self._look(("Service",))
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, kinds: Sequence[str]) -> None:
+        try:
+            for kind in kinds:
+                await self._list(kind)
+            await self._look_at_endpoint()
+        except ApiError as error:
+            self._complain(str(error))
+        else:
+            self._complaint = ""
+
+    async def _list(self, kind: str) -> None:
+        began = asyncio.get_running_loop().time()
+        found = await self.client.list_(kind, namespace=self.endpoint.namespace, label_selector=OURS)
+        for key in self.applier.replace(kind, found, began):
+            self.observing.gone(key)
+        if kind == "Service":
+            for raw in found:
+                self.observing.see(raw)
+
+    async def _look_at_endpoint(self) -> None:
+        try:
+            self.applier.see(await self.client.get(self.endpoint))
+        except NotFoundError:
+            self.applier.gone(self.endpoint)
+
+    def _complain(self, message: str) -> None:
+        """Once for each reason: an outage is one event, not one per attempt."""
+        if message != self._complaint:
+            self._complaint = message
+            logger.warning("what belongs to the edges cannot be looked at: %s", message)
