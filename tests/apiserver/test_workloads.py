@@ -1,4 +1,4 @@
-"""The Deployments of the golden files, as an API server judges them: nothing in them is unknown to it, or forbidden."""
+"""The golden files of Deployments at an API server: it keeps what users write, and takes what is made of it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from edgerun.api.admission import admit
+from edgerun.api.originservice import OriginService
 from edgerun.api.resources import RESOURCES
 from edgerun.errors import InvalidError
 from edgerun.infra.kubernetes.client import Client
@@ -15,10 +17,22 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "workloads"
 
 
 async def judge(client: Client, manifest: dict[str, Any], namespace: str) -> Any:
+    """The object as the server would store it."""
     placed = manifest | {"metadata": manifest["metadata"] | {"namespace": namespace}}
     query = {"fieldValidation": "Strict", "dryRun": "All"}
-    path = RESOURCES["Deployment"].path(namespace)
+    path = RESOURCES[manifest["kind"]].path(namespace)
     return await client._call("POST", path, query=query, body=placed, timeout_s=10)
+
+
+@pytest.mark.parametrize("case", cases(GOLDEN))
+async def test_the_server_keeps_every_field_and_fills_in_what_we_fill_in(
+    client: Client, namespace: str, case: str
+) -> None:
+    raw = yaml.safe_load((GOLDEN / f"{case}.in.yaml").read_text())
+    stored, ours = admit(await judge(client, raw, namespace)).object, admit(raw).object
+    assert isinstance(stored, OriginService)
+    assert isinstance(ours, OriginService)
+    assert stored.spec == ours.spec
 
 
 @pytest.mark.parametrize("case", cases(GOLDEN))
