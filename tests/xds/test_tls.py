@@ -1,5 +1,9 @@
 """The server over TLS, with certificates that change while proxies are connected."""
 
+import asyncio
+import os
+import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +15,7 @@ from edgerun.credentials.authority import Authority
 from edgerun.credentials.authority import Server as Certificate
 from edgerun.credentials.serving import server_credentials
 from edgerun.translate.plan import CLUSTER
+from edgerun.xds import server as module
 from edgerun.xds.server import Server
 from support.authorities import NAMES, authority, certificate
 from support.proxies import free_port
@@ -103,3 +108,50 @@ async def test_many_certificates_follow_each_other(house: House) -> None:
         house.certificate = certificate(house.authority)
         async with house.client(house.authority) as client:
             assert names(await client.ask(CLUSTER)) == ["a"]
+
+
+async def test_who_connects_and_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = {"grpc.server_handshake_timeout_ms": 200, "grpc.max_connection_idle_ms": 200}
+    monkeypatch.setattr(module, "_OPTIONS", tuple((dict(module._OPTIONS) | short).items()))
+    async with _house() as house, house.client(house.authority) as client:
+        host, _, port = house.address.partition(":")
+        await client.ask(CLUSTER)
+        silent, half = await asyncio.open_connection(host, int(port))
+        trust = ssl.create_default_context(cadata=house.authority.certificate)
+        trust.set_alpn_protocols(["h2"])
+        idle, other = await asyncio.open_connection(host, int(port), ssl=trust, server_hostname=NAMES[0])
+        async with asyncio.timeout(5):
+            await silent.read()
+            await idle.read()
+        half.close()
+        other.close()
+        house.server.publish(fleet(cluster("b")))
+        assert names(await client.take()) == ["b"], "a proxy that only listens is none of them"
+
+
+async def test_handshakes_that_fail_write_nothing_into_the_log() -> None:
+    script = (
+        "import asyncio\n"
+        "from edgerun.credentials.serving import server_credentials\n"
+        "from edgerun.xds.server import Server\n"
+        "from support import authorities, proxies, xds\n"
+        "async def main():\n"
+        "    shown, port = authorities.certificate(authorities.authority()), proxies.free_port()\n"
+        "    server = Server(observer=xds.Witness())\n"
+        "    await server.start(f'127.0.0.1:{port}', server_credentials(lambda: shown))\n"
+        "    reader, writer = await asyncio.open_connection('127.0.0.1', port)\n"
+        "    writer.write(b'GET / HTTP/1.1\\r\\n\\r\\n')\n"
+        "    await reader.read()\n"
+        "    await server.stop(0)\n"
+        "    print('done')\n"
+        "asyncio.run(main())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script),
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert output == b"done\n"

@@ -38,6 +38,10 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # edge pods ping every 10 s, to notice when we are gone
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_connection_age_grace_ms", 30_000),
+    # Strangers cost little: who proves nothing is soon gone.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_concurrent_streams", 100),
 )
 _HOUR_MS = 3_600_000
 
