@@ -80,3 +80,10 @@ def test_every_change_of_the_template_is_a_new_version_and_the_way_back_is_the_o
     assert first != second
     assert first == third
     assert first.startswith("cart-")
+
+
+@pytest.mark.parametrize("capabilities", [5, "ALL", ["ALL"], {"add": 5}, {"add": [{}]}, None])
+def test_rights_that_are_no_rights_are_left_to_the_api_server(capabilities: Any) -> None:
+    service = origin_service("cart", securityContext={"capabilities": capabilities})
+    (container,) = origin_deployment(service)["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": capabilities}
