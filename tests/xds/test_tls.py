@@ -6,7 +6,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 import pytest
@@ -14,8 +14,10 @@ import pytest
 from edgerun.credentials.authority import Authority
 from edgerun.credentials.authority import Server as Certificate
 from edgerun.credentials.serving import server_credentials
+from edgerun.identity import Account, Reason, Unproven
 from edgerun.translate.plan import CLUSTER
 from edgerun.xds import server as module
+from edgerun.xds.authentication import Authenticator
 from edgerun.xds.server import Server
 from support.authorities import NAMES, authority, certificate
 from support.proxies import free_port
@@ -29,14 +31,17 @@ class House:
     address: str
     authority: Authority
     certificate: Certificate
-    server: Server = field(default_factory=lambda: Server(observer=Witness()))
+    server: Server
 
     def current(self) -> Certificate:
         return self.certificate
 
-    def client(self, trusts: Authority, name: str = NAMES[0]) -> AbstractAsyncContextManager[Client]:
+    def client(
+        self, trusts: Authority, name: str = NAMES[0], *, token: str = ""
+    ) -> AbstractAsyncContextManager[Client]:
         options = [("grpc.ssl_target_name_override", name)]
-        return connected(self.address, ca=trusts.certificate.encode(), options=options)
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        return connected(self.address, ca=trusts.certificate.encode(), options=options, metadata=metadata)
 
     async def code(self, trusts: Authority, name: str = NAMES[0]) -> grpc.StatusCode:
         """What a call comes to that cannot be made."""
@@ -51,9 +56,9 @@ async def house() -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def _house() -> AsyncIterator[House]:
-    ours = authority()
-    house = House(f"127.0.0.1:{free_port()}", ours, certificate(ours))
+async def _house(authenticate: Authenticator | None = None) -> AsyncIterator[House]:
+    ours, server = authority(), Server(observer=Witness(), authenticate=authenticate)
+    house = House(f"127.0.0.1:{free_port()}", ours, certificate(ours), server)
     await house.server.start(house.address, server_credentials(house.current))
     house.server.publish(fleet(cluster("a")))
     try:
@@ -107,6 +112,17 @@ async def test_many_certificates_follow_each_other(house: House) -> None:
     for _ in range(20):
         house.certificate = certificate(house.authority)
         async with house.client(house.authority) as client:
+            assert names(await client.ask(CLUSTER)) == ["a"]
+
+
+async def test_who_has_the_right_certificates_and_no_token_gets_nothing() -> None:
+    async def review(token: str) -> Account | Unproven:
+        known = token == "good"
+        return Account("system:serviceaccount:edgerun:edge-edge") if known else Unproven(Reason.REJECTED, "unknown")
+
+    async with _house(authenticate=Authenticator(review, namespace="edgerun")) as house:
+        assert await house.code(house.authority) == grpc.StatusCode.UNAUTHENTICATED
+        async with house.client(house.authority, token="good") as client:
             assert names(await client.ask(CLUSTER)) == ["a"]
 
 
