@@ -40,6 +40,8 @@ class Session:
     not_run: list[str] = field(default_factory=list)
 
     def run(self, suites: Sequence[str]) -> None:
+        if "unit" in suites:
+            subprocess.run(["tools/prometheus.sh"], check=False)
         with ExitStack() as stack:
             begun: Sequence[Build] = []
             if "e2e" not in suites:

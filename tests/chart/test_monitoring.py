@@ -5,7 +5,6 @@ Trap: Prometheus takes a query for a metric that does not exist for one without 
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import yaml
 
 from edgerun.metrics import FAMILIES
 from edgerun.translate.bootstrap import CLUSTER_SERIES, SERIES_PREFIXES
+from support import prometheus
 from support.chart import NAMESPACE, find, rendered
 
 EVERYTHING = {"monitoring": {"enabled": True}, "dashboard": {"enabled": True}}
@@ -157,9 +157,9 @@ def test_alerts_follow_the_name_of_the_release() -> None:
 
 
 def promtool(*arguments: str | Path) -> str:
-    program = shutil.which("promtool")
+    program = prometheus.program("promtool")
     if not program:
-        pytest.skip("no query is given to Prometheus: promtool is not installed; on Debian: apt-get install prometheus")
+        pytest.skip("no query is given to Prometheus: promtool is missing; on Debian: tools/prometheus.sh")
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

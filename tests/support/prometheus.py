@@ -1,4 +1,4 @@
-"""A real Prometheus for tests, and its promtool, as Debian packages them.
+"""A real Prometheus for tests, and its promtool, as Debian packages them; tools/prometheus.sh fetches them.
 
 Trap: it hands its targets out every five seconds, so the first scrape is that late, whatever the interval.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import yaml
+from tools.cluster.places import cache
 
 from .poll import eventually
 from .proxies import free_port
@@ -26,8 +27,14 @@ LINTS = 3  # the exit code of promtool for what it can read but does not like
 
 def missing() -> str:
     """Why there can be no Prometheus on this machine; "" when there can."""
-    there = shutil.which("prometheus") and shutil.which("promtool")
-    return "" if there else "prometheus and promtool are not installed; on Debian: apt-get install prometheus"
+    there = program("prometheus") and program("promtool")
+    return "" if there else "prometheus and promtool are missing; on Debian: tools/prometheus.sh"
+
+
+def program(name: str) -> Path | None:
+    """Where it is: installed, or in the cache."""
+    found = shutil.which(name) or shutil.which(name, path=str(cache() / "prometheus" / "usr" / "bin"))
+    return Path(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,11 @@ async def prometheus(directory: Path, ports: Mapping[str, int]) -> AsyncIterator
     """It scrapes `/metrics` on each port, every 200 ms, as the job of that name."""
     config, port = directory / "prometheus.yml", free_port()
     config.write_text(yaml.safe_dump(_config(ports)))
-    command = ("prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}")
+    command = (
+        program("prometheus") or "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+    )
     process = await asyncio.create_subprocess_exec(
         *command, f"--web.listen-address=127.0.0.1:{port}", "--log.level=error", start_new_session=True
     )
@@ -82,7 +93,7 @@ async def lint(text: bytes) -> tuple[int, str]:
 
 
 def _lint(text: bytes) -> tuple[int, str]:
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+    done = subprocess.run([program("promtool") or "promtool", "check", "metrics"], input=text, capture_output=True)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
