@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from edgerun.identity import Account, Reason, Unproven
+from edgerun.metrics import REASONS
 from edgerun.translate.plan import CLUSTER, ENDPOINTS, LISTENER
 from edgerun.xds import authentication
 from edgerun.xds.authentication import Authenticator
@@ -33,6 +34,7 @@ TABLE = {
     "nobody": Account(""),
     "other-audience": Unproven(Reason.AUDIENCE, "invalid for the target audiences"),
     "expired": Unproven(Reason.REJECTED, "expired has expired"),
+    "talkative": Unproven(Reason.REJECTED, "<html>\n" * 1000),
 }
 
 
@@ -279,6 +281,10 @@ class TestTheReviewer:
             assert names(await client.ask(CLUSTER)) == ["two"]
 
 
+def test_every_reason_has_a_series_of_its_own() -> None:
+    assert set(Reason) <= set(REASONS)
+
+
 class TestTheLog:
     @pytest.fixture(autouse=True)
     def _listen(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -295,6 +301,12 @@ class TestTheLog:
         assert [line.partition("(")[2].partition(")")[0] for line in lines] == ["rejected", "malformed"]
         assert lines[0].endswith("… has …"), lines
         assert not [line for line in caplog.messages if "unheard-of" in line or "secret" in line]
+
+    async def test_the_reviewers_words_are_one_short_line(self, house: House, caplog: pytest.LogCaptureFixture) -> None:
+        await house.code("Bearer talkative")
+        (line,) = [one for one in caplog.messages if "was refused" in one]
+        assert "\n" not in line
+        assert len(line) < 500
 
     async def test_it_does_not_grow_with_those_who_are_refused(
         self, house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,7 @@ MAX_CACHED = 4096
 MAX_TOKEN_CHARS = 8192  # those of Kubernetes have about 1,200
 MAX_REVIEWS = 16  # at once
 MAX_WAITING = 2000  # calls; beyond that the proxies come back later
+MAX_MESSAGE_CHARS = 400  # of the reviewer's words
 LOG_WINDOW_S = 60.0
 LOG_LINES = 20  # in that time
 _HEADER = "authorization"
@@ -105,7 +106,8 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         finally:
             self._waiting -= 1
         if isinstance(found, Unproven):
-            return Unproven(found.reason, found.message.replace(token, "…"))
+            line = " ".join(found.message.replace(token, "…").split())
+            return Unproven(found.reason, line[:MAX_MESSAGE_CHARS])
         return found
 
     def _judged(self, found: Account | Unproven) -> Identity | Unproven:
