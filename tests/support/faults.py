@@ -26,7 +26,8 @@ class FaultyApi:
         self._watches: set[web.StreamResponse] = set()
         self._deaf: set[web.StreamResponse] = set()
         self.address = ""
-        self.methods: list[str] = []
+        self.asked: list[tuple[str, str]] = []
+        """Methods and paths, in order."""
         self.down = False
         self.expired = 0
         """How many of the next watches are told at once that their version is too old."""
@@ -54,6 +55,10 @@ class FaultyApi:
                 api.down = True
                 api.cut()
                 await runner.cleanup()
+
+    @property
+    def methods(self) -> list[str]:
+        return [method for method, _ in self.asked]
 
     async def login(self) -> Access:
         return Access(server=self.address)
@@ -87,7 +92,7 @@ class FaultyApi:
             assert request.transport
             request.transport.abort()
             raise web.HTTPServiceUnavailable
-        self.methods.append(request.method)
+        self.asked.append((request.method, request.path))
         if self.strangers:
             self.strangers -= 1
             return web.json_response(error(401), status=401)

@@ -3,9 +3,10 @@
 An object that the API server will not have is an observation too: its owner's condition carries the server's words.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..api import edgeproxy, originservice
 from ..api.meta import ObjectKey
@@ -18,6 +19,8 @@ from ..translate.fleets import fleet_observation
 from ..translate.observed import origin_observation
 from ..translate.world import OriginPhase
 
+_ASKED = re.compile(r"^[A-Z]+ /\S+: ")  # what was asked of the server: of no interest to whoever wrote the object
+
 Object = Mapping[str, Any]
 
 
@@ -27,7 +30,7 @@ class Observing:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._workloads = Workloads(self.look)
-        self._refusals: dict[ObjectKey, dict[ObjectKey, ApiError]] = {}  # owner -> object -> why it cannot be there
+        self._refusals: dict[ObjectKey, dict[ObjectKey, _Refused]] = {}  # owner -> object -> why it cannot be there
 
     @property
     def fleets_ready(self) -> bool:
@@ -48,7 +51,7 @@ class Observing:
         if owner is None:
             return
         if error:
-            self._refusals.setdefault(owner, {})[key] = error
+            self._refusals.setdefault(owner, {})[key] = _trouble(key, error)
         elif self._refusals.get(owner, {}).pop(key, None) is None:
             return
         self.look(owner)
@@ -68,20 +71,28 @@ class Observing:
             return
         workload = self._workloads.of(owner)
         observed = origin_observation(entry.serving, workload.deployment, workload.pods)
-        if error := self._error(owner):
-            observed = replace(observed, phase=OriginPhase.FAILED, reason=_reason(error), message=str(error))
+        if refused := self._refused(owner):
+            observed = replace(observed, phase=OriginPhase.FAILED, reason=refused.reason, message=refused.message)
         self._store.observe(owner, observed)
 
     def _look_at_fleet(self, owner: ObjectKey) -> None:
         workload = self._workloads.of(owner)
         observed = fleet_observation(workload.deployment, workload.service, workload.pods)
-        if error := self._error(owner):
-            observed = replace(observed, reason=_reason(error), message=str(error))
+        if refused := self._refused(owner):
+            observed = replace(observed, reason=refused.reason, message=refused.message)
         self._store.observe_fleet(owner.name, observed if owner in self._store.entries else None)
 
-    def _error(self, owner: ObjectKey) -> ApiError | None:
+    def _refused(self, owner: ObjectKey) -> "_Refused | None":
         return next(iter(self._refusals.get(owner, {}).values()), None)
 
 
-def _reason(error: ApiError) -> str:
-    return "NameTaken" if isinstance(error, TakenError) else "NotApplied"
+class _Refused(NamedTuple):
+    reason: str
+    message: str
+
+
+def _trouble(key: ObjectKey, error: ApiError) -> _Refused:
+    if isinstance(error, TakenError):
+        return _Refused("NameTaken", str(error))
+    words = _ASKED.sub("", str(error))
+    return _Refused("NotApplied", f"the API server does not take {key}: {words}")
