@@ -77,11 +77,12 @@ def asked(method: str, path: str, body: object = None) -> Any:
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(where + path, data, headers, method=method)  # noqa: S310
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # from Python 3.13 on; many a cluster's authority does not stand it
     try:
         with urllib.request.urlopen(request, timeout=CALL_S, context=context) as answer:  # noqa: S310
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        print(f"{method} {path}: {error.read().decode(errors='replace')}", file=sys.stderr)
+        error.add_note(f"{method} {path}: {error.read().decode(errors='replace')}")
         raise
 
 
