@@ -113,6 +113,7 @@ class ClusterRuntime:
             identity=settings.pod_name,
             gained=self._gained,
             lost=self._lost,
+            metadata=owner(place),
             timing=timing,
         )
         self.controller = Controller(

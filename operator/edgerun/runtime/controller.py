@@ -130,7 +130,10 @@ class Controller:
     async def _rebuild_forever(self) -> None:
         while True:
             await self.holdoff.settled()
-            self.rebuild()
+            try:
+                self.rebuild()
+            except Exception:  # a mistake of ours about one object must not end what all others get
+                logger.exception("no plan could be made: the last one stays, until something changes")
 
     async def _mend_forever(self) -> None:
         while True:

@@ -27,6 +27,7 @@ CIRCUIT_BREAKERS = {
 }
 # Shorter than the keep-alive of common servers (Node and uvicorn: 5 s), so that none closes under a request.
 IDLE_TIMEOUT_S = 4
+NEAR_CONNECT_S, FAR_CONNECT_S = 1, 3  # a pod answers within a millisecond, and a lost SYN comes again after one second
 
 
 def service_cluster_message(name: str) -> Any:
@@ -35,6 +36,7 @@ def service_cluster_message(name: str) -> Any:
         name=name,
         type="EDS",
         eds_cluster_config={"eds_config": ADS},
+        connect_timeout={"seconds": NEAR_CONNECT_S},
         typed_extension_protocol_options={_HTTP: _http_options(_HTTP1)},
         **_common(),
     )
@@ -47,6 +49,7 @@ def url_cluster_message(url: str, ca_file: str) -> Any:
     secure = {"transport_socket": _tls(host, ca_file)} if scheme == "https" else {}
     return cluster_pb2.Cluster(
         name=url_cluster(url),
+        connect_timeout={"seconds": FAR_CONNECT_S},
         load_assignment=endpoints_message(url_cluster(url), (Endpoint(host, port),)),
         typed_extension_protocol_options={_HTTP: _http_options(protocol)},
         **(_discovery(host) | secure | _common()),
@@ -73,7 +76,6 @@ _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 def _common() -> dict[str, Any]:
     return {
-        "connect_timeout": {"seconds": 3},
         "lb_policy": "LEAST_REQUEST",
         "per_connection_buffer_limit_bytes": {"value": BUFFER_BYTES},
         "circuit_breakers": CIRCUIT_BREAKERS,

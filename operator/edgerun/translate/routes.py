@@ -13,10 +13,12 @@ from itertools import chain
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
 from ..api.edgeroute import EdgeRoute, Rule
 from ..api.meta import ObjectKey
 from .actions import envoy_action
+from .clusters import packed
 from .matches import Precedence, envoy_match, identity, precedence
 from .names import ROUTES_NAME, rule_name
 from .origins import Target, Targets
@@ -27,8 +29,15 @@ MAX_BODY_BYTES = 65_536  # of a direct response: what 16,384 characters of `resp
 # What Envoy tells the client of itself. Suppressing all of its headers would also cost logs the path before a rewrite.
 OWN_RESPONSE_HEADERS = ("x-envoy-upstream-service-time", "x-envoy-overloaded", "x-envoy-decorator-operation")
 
+_PREVIOUS = packed(previous_hosts_pb2.PreviousHostsPredicate())
 # Retries that can never repeat work: the request has not reached the origin.
-RETRY_POLICY = {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": {"value": 2}}
+# A pod that was lost without a word, with its node, still has an endpoint: another one is asked.
+RETRY_POLICY = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": {"value": 2},
+    "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": _PREVIOUS}],
+    "host_selection_retry_max_attempts": 3,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

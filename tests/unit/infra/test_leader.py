@@ -15,6 +15,7 @@ from edgerun.infra.kubernetes.leader import Leader
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 KEY = ObjectKey("Lease", "edgerun", "edgerun")
+OWNER = {"kind": "Deployment", "name": "edgerun", "uid": "1"}
 Object = Mapping[str, Any]
 
 
@@ -87,6 +88,7 @@ class Candidate:
             identity=self.name,
             gained=lambda: self.says.append("gained"),
             lost=lambda: self.says.append("lost"),
+            metadata={"ownerReferences": [OWNER]},
             clock=loop.time,
             jitter=lambda: 0.5,
         )
@@ -104,6 +106,15 @@ class Candidate:
 @pytest.fixture
 def cupboard() -> Cupboard:
     return Cupboard()
+
+
+async def test_a_lease_goes_with_its_owner_also_when_it_had_to_be_made_anew(cupboard: Cupboard) -> None:
+    async with Candidate(cupboard, "a").running():
+        await asyncio.sleep(1)
+        cupboard.lease = None
+        await asyncio.sleep(20)
+    assert cupboard.lease
+    assert cupboard.lease["metadata"]["ownerReferences"] == [OWNER]
 
 
 async def test_the_first_candidate_leads_at_once(cupboard: Cupboard) -> None:

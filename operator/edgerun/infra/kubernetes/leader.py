@@ -85,7 +85,7 @@ class Leader:
     """One candidate. `identity` must be of this process alone: one that is started anew does not hold what it held.
 
     `gained` and `lost` take turns and must not wait. Stop what writes before `run` is cancelled: that gives the Lease
-    away at once.
+    away at once. `metadata` is what the Lease has beside its name, such as an owner, should it have to be made.
     """
 
     def __init__(
@@ -96,11 +96,13 @@ class Leader:
         identity: str,
         gained: Callable[[], None],
         lost: Callable[[], None],
+        metadata: Object | None = None,
         timing: Timing = Timing(),
         clock: Callable[[], float] = boot_time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._leases, self._key, self._identity = leases, key, identity
+        self._metadata = {"name": key.name, "namespace": key.namespace, **(metadata or {})}
         self._gained, self._lost = gained, lost
         self._timing, self._clock, self._jitter = timing, clock, jitter
         self._record: _Record | None = None
@@ -180,7 +182,7 @@ class Leader:
         except NotFoundError:
             before = self._record
             if before and not before.vanished:
-                self._record = _Record(_without_version(before.lease), self._clock())
+                self._record = _Record({**before.lease, "metadata": self._metadata}, self._clock())
             return
         self._see(lease)
 
@@ -201,7 +203,7 @@ class Leader:
         now = _micro_time()
         spec = record.spec if record else {}
         ours = spec.get("holderIdentity") == self._identity
-        return _lease(self._key, record) | {
+        return self._lease(record) | {
             "spec": {
                 **spec,
                 "holderIdentity": self._identity,
@@ -220,9 +222,13 @@ class Leader:
         spec = {**record.spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
         try:
             async with asyncio.timeout(self._timing.call_s):
-                await self._leases.replace(_lease(self._key, record) | {"spec": spec}, timeout_s=self._timing.call_s)
+                await self._leases.replace(self._lease(record) | {"spec": spec}, timeout_s=self._timing.call_s)
         except (ApiError, TimeoutError) as error:
             logger.warning("the lease %s ends by itself within %g s: %s", self._key, self._timing.lease_s, error)
+
+    def _lease(self, record: _Record | None) -> dict[str, Any]:
+        known = record.lease["metadata"] if record else self._metadata
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": known}
 
     def _end(self) -> None:
         held, self._valid_until = self._valid_until is not None, None
@@ -245,17 +251,6 @@ class Leader:
         if message != self._complaint:
             self._complaint = message
             logger.warning("the lease %s cannot be asked for: %s", self._key, message)
-
-
-def _lease(key: ObjectKey, record: _Record | None) -> dict[str, Any]:
-    known = record.lease["metadata"] if record else {"name": key.name, "namespace": key.namespace}
-    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": known}
-
-
-def _without_version(lease: Object) -> Object:
-    """The same to create anew."""
-    metadata = lease["metadata"]
-    return {**lease, "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]}}
 
 
 def _micro_time() -> str:
