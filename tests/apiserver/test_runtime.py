@@ -187,9 +187,9 @@ async def test_an_origin_that_somebody_deletes_comes_back_also_when_its_end_take
 
 async def test_what_belongs_to_a_fleet_goes_with_it(place: Installation, client: Client) -> None:
     proxy = await client.create(edge_proxy("blue"))
-    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": place.namespace}}
-    foreign["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "edgerun"}
-    await client.create(foreign)
+    labels = {"app.kubernetes.io/managed-by": "edgerun"}
+    foreign = {"name": "mine", "namespace": place.namespace, "labels": labels}
+    await client.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": foreign})
     async with operating(place.settings()):
         for kind in FLEET_KINDS:
             await there(client, place.key(kind, "edge-blue"))

@@ -22,6 +22,7 @@ BACKOFF_S = 0.5  # doubled with every refusal of the same object
 BACKOFF_LIMIT_S = 60.0
 OUTAGE_LIMIT_S = 10.0  # when nobody answered, the object is not to blame
 RECHECK_S = 1.0  # how soon it is noticed that this process may write again
+TICK_S = 0.001  # a timer may go off so much before its time
 logger = logging.getLogger(__name__)
 
 
@@ -164,7 +165,7 @@ class Applier:
 
     def _free(self, key: ObjectKey, now: float) -> bool:
         pause = self._pauses.get(key)
-        return key not in self._busy and (pause is None or now >= pause.until)
+        return key not in self._busy and (pause is None or now + TICK_S >= pause.until)
 
     def _wrong(self, key: ObjectKey) -> bool:
         wanted, there = (self._wanted or {}).get(key), self._there.get(key)
@@ -180,7 +181,7 @@ class Applier:
 
     async def _something_new(self) -> None:
         now = asyncio.get_running_loop().time()
-        moments = [pause.until for pause in self._pauses.values() if pause.until > now]
+        moments = [pause.until for pause in self._pauses.values() if pause.until > now + TICK_S]
         if self._doubtful and not self.may_write():
             moments = [now + RECHECK_S]
         try:

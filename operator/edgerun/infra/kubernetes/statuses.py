@@ -22,6 +22,7 @@ LATER_S = 30.0
 BACKOFF_S = 1.0
 BACKOFF_LIMIT_S = 60.0
 RECHECK_S = 0.5  # how soon it is noticed that this process may write
+TICK_S = 0.001  # a timer may go off so much before its time
 logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
@@ -99,7 +100,7 @@ class StatusWriter:
         if not self.may_write():
             return []
         now = asyncio.get_running_loop().time()
-        ready = [key for key, due in self._due.items() if due <= now and key not in self._busy]
+        ready = [key for key, due in self._due.items() if due <= now + TICK_S and key not in self._busy]
         for key in ready:
             del self._due[key]
         return ready
