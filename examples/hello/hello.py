@@ -1,6 +1,8 @@
 """The smallest origin: it listens on $PORT and says hello."""
 
 import os
+import signal
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
@@ -16,4 +18,7 @@ class Hello(BaseHTTPRequestHandler):
         """Says nothing: the edge logs every request."""
 
 
-HTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Hello).serve_forever()
+# The first process of a container does not end of SIGTERM by itself.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+# Its image says HOST=0.0.0.0, for the edge asks a pod from outside.
+HTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8080"))), Hello).serve_forever()

@@ -40,11 +40,12 @@ def as_json(content: Any, *, status: int = 200) -> Answer:
 
 def serve(answer: Callable[[Request], Answer]) -> None:
     """Serves until SIGTERM or Ctrl-C."""
-    port = int(os.environ.get("PORT", "8080"))
+    # In a pod the edge asks from outside; the examples' image says HOST=0.0.0.0.
+    address = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8080"))
     # Waited for rather than handled: a second signal then interrupts nothing.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with _Server(("127.0.0.1", port), _handler(answer)) as server:
+    with _Server(address, _handler(answer)) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         signal.sigwait(signals)
         server.shutdown()

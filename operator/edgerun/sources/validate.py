@@ -1,7 +1,8 @@
 """Everything that is wrong with files, for `edgerun validate`: what a cluster would refuse, and what would not work.
 
 An object that two files define is wrong in the second. A reference to nothing is a warning: what it names may be in a
-cluster already, or in a file that was not given.
+cluster already, or in a file that was not given. So is an object of another API, but for a Namespace, which our objects
+are in.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +66,7 @@ def report(paths: Iterable[Path]) -> tuple[LocatedProblem, ...]:
     found += [_located(one, problem) for one in checked for problem in one.problems]
     found += _duplicates(checked)
     found += _dangling(checked)
-    found += [_foreign(document) for document in every if foreign(document.raw)]
+    found += [_foreign(document) for document in every if foreign(document.raw) and not _is_namespace(document)]
     return tuple(sorted(set(found)))
 
 
@@ -88,6 +89,10 @@ def _checked(document: Document) -> _Checked:
 
 def _of_file(problem: FileProblem) -> LocatedProblem:
     return LocatedProblem(problem.path, problem.line, Severity.ERROR, "", Problem("", problem.message))
+
+
+def _is_namespace(document: Document) -> bool:
+    return (document.raw["apiVersion"], document.raw["kind"]) == ("v1", "Namespace")
 
 
 def _foreign(document: Document) -> LocatedProblem:

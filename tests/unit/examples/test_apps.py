@@ -75,6 +75,12 @@ def test_any_number_of_sigterms_lets_a_request_finish_and_ends_idle_connections_
         busy.close()
 
 
+def test_the_smallest_program_ends_when_it_is_told_to() -> None:
+    with running("hello", "hello.py") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
 def whole(response: http.client.HTTPResponse) -> tuple[int, bytes]:
     return response.status, response.read()
 

@@ -131,3 +131,10 @@ def test_an_object_of_another_api_is_a_warning(tmp_path: Path) -> None:
     (problem,) = report([file])
     assert problem.severity is Severity.WARNING
     assert str(problem) == f"{file}:1: warning: Deployment of apps/v1 is not of edgerun.dev: not looked at"
+
+
+def test_a_namespace_beside_what_is_in_it_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    assert said(tmp_path) == []
+    (tmp_path / "a.yaml").write_text("apiVersion: example.com/v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    assert said(tmp_path) == ["a.yaml:1: warning: Namespace of example.com/v1 is not of edgerun.dev: not looked at"]
