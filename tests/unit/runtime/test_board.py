@@ -111,3 +111,19 @@ def test_an_object_that_is_gone_is_said_once() -> None:
     assert here.refresh() == (WEB,)
     assert here.refresh() == ()
     assert here.lines == {}
+
+
+def test_an_object_that_was_made_anew_is_another_one_although_its_generation_is_the_same() -> None:
+    proxies = Proxies([5])
+    here = board(proxies)
+    here.publish(plan("web"), 5)
+    here.refresh()
+    assert programmed(here, WEB) == "True"
+    here.forget(WEB)
+    assert here.refresh() == (), "nothing can be said before it is in a plan"
+    here.publish(plan("web"), 6)
+    here.refresh()
+    assert programmed(here, WEB) == "False"
+    proxies.acked = [6]
+    here.refresh()
+    assert programmed(here, WEB) == "True"
