@@ -74,7 +74,7 @@ def _pod(proxy: EdgeProxy, place: Installation) -> dict[str, Any]:
     if spec.node_selector:
         pod["nodeSelector"] = dict(spec.node_selector)
     if spec.tolerations:
-        pod["tolerations"] = msgspec.to_builtins(spec.tolerations)
+        pod["tolerations"] = [msgspec.to_builtins(one) for one in spec.tolerations]
     return pod
 
 

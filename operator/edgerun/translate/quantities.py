@@ -19,5 +19,5 @@ _FACTORS = {
 def amount(quantity: str | int) -> Fraction:
     """How much it is, in CPUs or bytes. Raises ValueError or KeyError for what the CRD's pattern would have refused."""
     text = str(quantity)
-    number = text.rstrip("mkMGTi")
+    number = text.rstrip("mkKMGTi")
     return Fraction(number) * _FACTORS[text[len(number) :]]
