@@ -22,6 +22,10 @@ from . import logs
 
 _PREFIX = "EDGERUN_"
 _FROM_POD = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME", "pod_ip": "POD_IP"}
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_CHOICES = {"image_pull_policy": _PULL_POLICIES, "log_format": logs.FORMATS, "log_level": logs.LEVELS}
+_LISTS = ("image_pull_secret", "watch_namespace")
+_PORTS = ("xds_port", "http_port")
 logger = logging.getLogger(__name__)
 
 
@@ -33,11 +37,11 @@ def add(commands: Any) -> None:
     flag("--pod-name", help="the name of this replica (default: $POD_NAME)")
     flag("--pod-ip", help="where proxies reach this replica (default: $POD_IP)")
     flag("--image", help="the image of the edge pods: this one")
-    flag("--image-pull-policy", choices=("Always", "IfNotPresent", "Never"), help="of the edge pods")
+    flag("--image-pull-policy", choices=_PULL_POLICIES, help="of the edge pods")
     flag("--image-pull-secret", action="append", metavar="NAME", help="of the edge pods; may be repeated")
     flag("--name", help="the name of the operator's Deployment (default: edgerun)")
-    flag("--xds-port", type=int, help="where proxies are served (default: 18000)")
-    flag("--http-port", type=int, help=f"health and metrics (default: {DEFAULT_PORT})")
+    flag("--xds-port", type=_port, help="where proxies are served (default: 18000)")
+    flag("--http-port", type=_port, help=f"health and metrics (default: {DEFAULT_PORT})")
     flag(
         "--watch-namespace", action="append", metavar="NAME", help="whose objects count; may be repeated (default: all)"
     )
@@ -85,13 +89,23 @@ def with_environment(flags: Mapping[str, Any], environment: Mapping[str, str]) -
 
 
 def _read(name: str, given: str) -> Any:
-    if name in ("image_pull_secret", "watch_namespace"):
-        return [part for part in given.split(",") if part]
-    if name in ("xds_port", "http_port"):
-        if not given.isdecimal():
-            raise SettingsError(f"{_PREFIX}{name.upper()}: {given!r} is no port; write a number from 1 to 65535")
-        return int(given)
+    """One word of the environment. Raises SettingsError."""
+    if name in _LISTS:
+        return [part.strip() for part in given.split(",") if part.strip()]
+    if name in _CHOICES and given not in _CHOICES[name]:
+        raise SettingsError(f"{_PREFIX}{name.upper()}: {given!r} is none of {', '.join(_CHOICES[name])}")
+    if name in _PORTS:
+        try:
+            return _port(given)
+        except argparse.ArgumentTypeError as error:
+            raise SettingsError(f"{_PREFIX}{name.upper()}: {error}") from None
     return Path(given) if name == "kubeconfig" else given
+
+
+def _port(given: str) -> int:
+    if given.isascii() and given.isdecimal() and 1 <= int(given) <= 65535:
+        return int(given)
+    raise argparse.ArgumentTypeError(f"{given!r} is no port; write a number from 1 to 65535")
 
 
 def settings(given: Mapping[str, Any]) -> ClusterSettings:
