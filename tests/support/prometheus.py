@@ -65,10 +65,10 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(directory: Path, ports: Mapping[str, int]) -> AsyncIterator[Prometheus]:
-    """It scrapes `/metrics` on each port, every 200 ms, as the job of that name."""
+async def prometheus(directory: Path, targets: Mapping[str, int | str]) -> AsyncIterator[Prometheus]:
+    """It scrapes `/metrics` of each port of this machine, or HOST:PORT, every 200 ms, as the job of that name."""
     config, port = directory / "prometheus.yml", free_port()
-    config.write_text(yaml.safe_dump(_config(ports)))
+    config.write_text(yaml.safe_dump(_config(targets)))
     command = (
         program("prometheus") or "prometheus",
         f"--config.file={config}",
@@ -103,6 +103,7 @@ async def _ready(session: aiohttp.ClientSession, process: asyncio.subprocess.Pro
         return answer.status == 200
 
 
-def _config(ports: Mapping[str, int]) -> dict[str, Any]:
-    jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
+def _config(targets: Mapping[str, int | str]) -> dict[str, Any]:
+    addresses = {name: f"127.0.0.1:{one}" if isinstance(one, int) else one for name, one in targets.items()}
+    jobs = [{"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in addresses.items()]
     return {"global": {"scrape_interval": INTERVAL, "scrape_timeout": INTERVAL}, "scrape_configs": jobs}

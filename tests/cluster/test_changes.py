@@ -1,0 +1,156 @@
+"""What changes under load, and that no request is lost: pods, versions, the operator, the release itself.
+
+Trap: on a cluster that is not ours a port is forwarded to one pod, so nothing here can be seen there.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from support.cluster import Address
+from support.load import Result, load
+from support.poll import eventually
+from support.release import Release
+from support.shop import Shop, edge_route, origin_service
+
+Kubectl = Callable[..., str]
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400), pytest.mark.usefixtures("own_cluster")]
+ROLLED_OUT = "--timeout=180s"
+AFTERWARDS_S = 8  # what is wrong with a change shows when the old pods go
+
+
+class Site:
+    """An origin of two replicas under load, and what may happen to it meanwhile."""
+
+    def __init__(self, shop: Shop, release: Release, image: str) -> None:
+        self.shop, self._release, self._image = shop, release, image
+
+    async def version(self, said: str) -> None:
+        """A new version of the origin, until its last old pod is gone."""
+        await asyncio.to_thread(self.shop.open, origin_service("cart", self._image, replicas=2, said=said))
+        await self.shop_rollout("deployment/cart")
+
+    async def shop_rollout(self, what: str) -> None:
+        await asyncio.to_thread(self.shop.kubectl, "rollout", "status", what, ROLLED_OUT)
+
+    async def restart(self, what: str) -> None:
+        """Every pod of it anew, until the last old one is gone."""
+        before = await self._pods()
+        await self.kubectl("rollout", "restart", what)
+        await self.kubectl("rollout", "status", what, ROLLED_OUT)
+        name = what.rpartition("/")[2]
+        old = [f"pod/{pod}" for pod in before if pod.startswith(name)]
+        await self.kubectl("wait", "--for=delete", *old, ROLLED_OUT)
+
+    async def kubectl(self, *arguments: str) -> str:
+        return await asyncio.to_thread(self._release.kubectl, *arguments)
+
+    async def upgrade(self, **values: str) -> None:
+        await asyncio.to_thread(self._release.upgrade, {key.replace("_", "."): value for key, value in values.items()})
+
+    async def leader(self) -> str:
+        return (await self.kubectl("get", "lease/edgerun", "--output=jsonpath={.spec.holderIdentity}")).strip()
+
+    async def _pods(self) -> list[str]:
+        listed: list[dict[str, Any]] = json.loads(await self.kubectl("get", "pods", "--output=json"))["items"]
+        return [pod["metadata"]["name"] for pod in listed]
+
+
+@pytest.fixture
+def site(kubectl: Kubectl, release: Release, image: str) -> Site:
+    shop = Shop(kubectl)
+    shop.open(origin_service("cart", image, replicas=2), edge_route("cart", "cart.test", "cart"))
+    return Site(shop, release, image)
+
+
+@asynccontextmanager
+async def under_load(release: Release) -> AsyncIterator[Result]:
+    """Requests go on while the block runs and a while after, and none of them may fail."""
+    with release.edge() as edge:
+        async with _load(edge) as result:
+            yield result
+            await asyncio.sleep(AFTERWARDS_S)
+    assert result.sent > 100, result
+    assert not result.failed, result
+
+
+def _load(edge: Address) -> Any:
+    return load(edge.port, address=edge.host, host="cart.test", connections=4, max_seconds=300)
+
+
+async def test_a_rolling_restart_of_the_edge_loses_no_request(site: Site, release: Release) -> None:
+    async with under_load(release):
+        await site.restart("deployment/edge-default")
+
+
+async def test_a_rolling_restart_of_the_operator_loses_no_request(site: Site, release: Release) -> None:
+    async with under_load(release):
+        await site.restart("deployment/edgerun")
+        await site.version("later")
+
+
+async def test_new_versions_of_an_origin_lose_no_request(site: Site, release: Release) -> None:
+    async with under_load(release):
+        for number in range(3):
+            await site.version(f"v{number}")
+
+
+async def test_an_upgrade_of_the_release_loses_no_request(site: Site, release: Release) -> None:
+    async with under_load(release):
+        await site.upgrade(log_level="debug")
+        await site.upgrade(log_level="info")
+
+
+async def test_a_leader_that_is_killed_is_followed_by_another_and_nobody_notices(site: Site, release: Release) -> None:
+    before = await site.leader()
+    since = site.shop.condition("edgeroute", "cart")["lastTransitionTime"]
+    async with under_load(release):
+        await site.kubectl("delete", "pod", before, "--grace-period=0", "--force")
+
+        async def followed() -> None:
+            assert await site.leader() not in ("", before)
+
+        await eventually(followed, within_s=60, step_s=0.5)
+        await asyncio.to_thread(site.shop.open, edge_route("news", "news.test"))
+    ready = site.shop.condition("edgeroute", "cart")
+    assert (ready["status"], ready["lastTransitionTime"]) == ("True", since)
+
+
+async def test_edge_pods_come_and_go_and_no_request_is_lost(site: Site, release: Release) -> None:
+    async with under_load(release):
+        for replicas in (4, 1, 2):
+            patch = json.dumps({"spec": {"replicas": replicas}})
+            await site.kubectl("patch", "edgeproxy", "default", "--type=merge", f"--patch={patch}")
+            await eventually(lambda replicas=replicas: _running(site, replicas), within_s=90, step_s=0.5)
+
+
+async def _running(site: Site, replicas: int) -> None:
+    selector = "--selector=app.kubernetes.io/name=edge"
+    pods = json.loads(await site.kubectl("get", "pods", selector, "--output=json"))["items"]
+    assert len(pods) == replicas
+    assert all(status["ready"] for pod in pods for status in pod["status"]["containerStatuses"])
+
+
+def test_nothing_is_written_at_rest(site: Site, release: Release) -> None:
+    """The Lease is renewed, and that is all."""
+    before = _versions(release)
+    time.sleep(30)
+    assert _versions(release) == before
+
+
+def _versions(release: Release) -> dict[str, str]:
+    kinds = "edgeroutes,originservices,edgeproxies,deployments,services,configmaps,serviceaccounts,secrets"
+    others = "poddisruptionbudgets,endpointslices,horizontalpodautoscalers,events"
+    listed = json.loads(release.kubectl("get", f"{kinds},{others}", "--all-namespaces", "--output=json"))["items"]
+    return {
+        f"{one['kind']} {one['metadata'].get('namespace')}/{one['metadata']['name']}": one["metadata"][
+            "resourceVersion"
+        ]
+        for one in listed
+    }
