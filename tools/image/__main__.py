@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,34 +38,30 @@ def built() -> Path:
     cache = places.cache() / "image"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     docker = elsewhere.engine_runs()
-    with locked(cache):
-        # A file may change while the image is built: then what was built is neither the old state nor the new one.
-        while not (archive := place(cache, docker)).exists():
-            build(archive, docker=docker)
+    how = ("docker",) if docker else ("buildah", bases.to_run_in().key)
+    # Of a copy, since somebody may edit the checkout meanwhile.
+    with locked(cache), tempfile.TemporaryDirectory() as copy:
+        inputs.copy_to(Path(copy))
+        archive = cache / f"edgerun-{inputs.key(Path(copy), *how)}.tar"
+        if not archive.exists():
+            build(Path(copy), archive, docker=docker)
         os.utime(archive)
         _forget_old(cache)
     say(f"{engines.NAME}: {archive.stat().st_size // 1_000_000} MB")
     return archive
 
 
-def place(cache: Path, docker: bool) -> Path:
-    """Where the archive lies, or will lie: a name for all that decides what is in it."""
-    how = ("docker",) if docker else ("buildah", bases.to_run_in().key)
-    return cache / f"edgerun-{inputs.key(*how)}.tar"
-
-
-def build(archive: Path, *, docker: bool) -> None:
+def build(context: Path, archive: Path, *, docker: bool) -> None:
     """The archive appears whole or not at all."""
     partial = archive.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     try:
         if docker:
-            engines.with_docker(partial)
+            engines.with_docker(context, partial)
         else:
             engines.require_buildah()
-            engines.with_buildah(partial, archive.parent)
-        if place(archive.parent, docker) == archive:
-            partial.replace(archive)
+            engines.with_buildah(context, partial, archive.parent)
+        partial.replace(archive)
     finally:
         partial.unlink(missing_ok=True)
 

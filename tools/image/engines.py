@@ -1,4 +1,6 @@
-"""Two ways from the Dockerfile to an archive: Docker, or buildah as root where no engine runs.
+"""Two ways from the Dockerfiles to an archive: Docker, or buildah as root where no engine runs.
+
+The archive holds two images: Edgerun's, and on top of it that of the examples.
 
 Both keep the layers of earlier builds. buildah keeps its own in a folder of the cache, which is emptied when it has
 grown too large, and runs in a mount namespace of its own, so that nothing stays mounted, whatever happens.
@@ -17,24 +19,27 @@ from tools.cluster import needs
 from tools.cluster.needs import found
 from tools.cluster.progress import ClusterError, run, run_and_tell, say, step
 from tools.image import bases
-from tools.image.inputs import ROOT, version
+from tools.image.archives import write_joined
+from tools.image.inputs import version
 
 NAME = "edgerun.dev/edgerun:dev"
+EXAMPLES = "edgerun.dev/examples:dev"
 LAYERS_AT_MOST_MB = 8000
 DRIVERS = ("overlay", "vfs")
 
 
-def with_docker(archive: Path) -> None:
+def with_docker(context: Path, archive: Path) -> None:
     """The bases are those of the Dockerfile, or what EDGERUN_BUILD_IMAGE and EDGERUN_BASE_IMAGE name."""
     docker = found("docker") or "docker"
     named = {f"{one}_IMAGE": os.environ.get(f"EDGERUN_{one}_IMAGE", "") for one in ("BUILD", "BASE")}
     arguments = _build_arguments({key: value for key, value in named.items() if value})
     with step("the image is built by Docker"):
-        run_and_tell([docker, "build", "--quiet", f"--tag={NAME}", *arguments, "."], "the image", cwd=ROOT)
-        run(docker, "save", f"--output={archive}", NAME)
+        run_and_tell([docker, "build", "--quiet", f"--tag={NAME}", *arguments, "."], "the image", cwd=context)
+        run_and_tell([docker, "build", "--quiet", f"--tag={EXAMPLES}", "examples"], "the examples", cwd=context)
+        run(docker, "save", f"--output={archive}", NAME, EXAMPLES)
 
 
-def with_buildah(archive: Path, cache: Path) -> None:
+def with_buildah(context: Path, archive: Path, cache: Path) -> None:
     arguments = _build_arguments(
         {
             "BUILD_IMAGE": f"docker-archive:{bases.to_build_in().archive(cache)}",
@@ -42,11 +47,17 @@ def with_buildah(archive: Path, cache: Path) -> None:
         }
     )
     _keep_small(cache / "layers")
-    with step("the image is built by buildah"), tempfile.TemporaryDirectory() as state:
+    scratch = tempfile.TemporaryDirectory
+    with step("the image is built by buildah"), scratch() as state, scratch(dir=cache) as alone:
         buildah = _buildah(cache / "layers", Path(state))
         build = ["bud", "--isolation=chroot", "--layers", f"--tag={NAME}", *arguments, "."]
-        run_and_tell([*buildah, *build], "the image", cwd=ROOT)
-        run(*buildah, "push", "--quiet", NAME, f"docker-archive:{archive}:{NAME}")
+        run_and_tell([*buildah, *build], "the image", cwd=context)
+        build = ["bud", "--isolation=chroot", "--pull-never", f"--tag={EXAMPLES}", "examples"]
+        run_and_tell([*buildah, *build], "the examples", cwd=context)
+        archives = {name: Path(alone, f"{number}.tar") for number, name in enumerate((NAME, EXAMPLES))}
+        for name, path in archives.items():
+            run(*buildah, "push", "--quiet", name, f"docker-archive:{path}:{name}")
+        write_joined(archive, archives.values())
 
 
 def require_buildah() -> None:

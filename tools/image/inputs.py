@@ -6,6 +6,7 @@ Trap: what a file is called and whether it may be executed counts as well as wha
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,21 +21,30 @@ COPIED = (
     "tools/image/requirements.txt",
     "tools/image/trim.py",
 )
-RULES = ("Dockerfile", ".dockerignore")
+RULES = ("Dockerfile", ".dockerignore", "examples/Dockerfile", "examples/.dockerignore")
+OF_EXAMPLES = ("hello/hello.py", "shop/apps")  # below examples/
 
 
-def key(*how: str) -> str:
-    """A name for the image that the files of this checkout make when they are built in that way."""
+def copy_to(folder: Path) -> None:
+    """Puts there what the image is made of, as it is at this moment."""
+    for path in _files(ROOT):
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+
+
+def key(root: Path, *how: str) -> str:
+    """A name for the image that the files below `root` make when they are built in that way."""
     digest = hashlib.sha256(repr(how).encode())
-    for path in files():
-        about = (str(path.relative_to(ROOT)), path.stat().st_mode & 0o111, path.stat().st_size)
+    for path in _files(root):
+        about = (str(path.relative_to(root)), path.stat().st_mode & 0o111, path.stat().st_size)
         digest.update(repr(about).encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def files() -> Iterator[Path]:
-    for name in (*RULES, *COPIED):
-        path = ROOT / name
+def _files(root: Path) -> Iterator[Path]:
+    for name in (*RULES, *COPIED, *(f"examples/{one}" for one in OF_EXAMPLES)):
+        path = root / name
         below = (one for one in path.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
         yield from sorted(below) if path.is_dir() else [path]
 
