@@ -39,8 +39,10 @@ def messages(text: str) -> list[str]:
 
 
 async def answer(client: Client, raw: Mapping[str, Any], namespace: str, validation: str) -> list[str]:
-    placed = {**raw, "metadata": {"namespace": namespace, **(raw.get("metadata") or {})}}
-    path = RESOURCES[raw["kind"]].path(placed["metadata"]["namespace"])
+    resource = RESOURCES[raw["kind"]]
+    where = {"namespace": namespace} if resource.namespaced else {}
+    placed = {**raw, "metadata": {**where, **(raw.get("metadata") or {})}}
+    path = resource.path(placed["metadata"].get("namespace", ""))
     query = {"fieldValidation": validation, "dryRun": "All"}
     try:
         await client._call("POST", path, query=query, body=placed, timeout_s=10)
