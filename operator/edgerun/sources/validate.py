@@ -5,12 +5,12 @@ cluster already, or in a file that was not given. So is an object of another API
 are in.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from ..api import GROUP, originservice
+from ..api import GROUP, edgeproxy, originservice
 from ..api.admission import Served, admit, foreign
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
@@ -115,15 +115,19 @@ def _duplicates(checked: Iterable[_Checked]) -> Iterator[LocatedProblem]:
 
 
 def _dangling(checked: Iterable[_Checked]) -> Iterator[LocatedProblem]:
-    """What routes refer to and no file has."""
+    """What routes refer to and no file has. The edge `default` is there without one."""
     every = list(checked)
     services = _services(every)
+    edges = frozenset(one.key.name for one in every if one.key and one.key.kind == edgeproxy.KIND)
     for one in every:
         if isinstance(one.object, EdgeRoute):
             known = services.get(one.object.metadata.namespace, frozenset())
             for field, name in _references(one.object):
                 if name not in known:
                     yield _located(one, Problem(field, _not_found(name, one.object, known)), Severity.WARNING)
+            edge = one.object.spec.edge
+            if edge not in (edgeproxy.DEFAULT_NAME, *edges):
+                yield _located(one, Problem("spec.edge", _no_edge(edge, edges)), Severity.WARNING)
 
 
 def _services(checked: Iterable[_Checked]) -> Mapping[str, frozenset[str]]:
@@ -142,9 +146,21 @@ def _references(route: EdgeRoute) -> Iterator[tuple[str, str]]:
 
 
 def _not_found(name: str, route: EdgeRoute, known: frozenset[str]) -> str:
+    there = f"OriginServices there: {_listed(known)}" if known else "there is no OriginService of it"
+    said = f'OriginService "{name}" of namespace {route.metadata.namespace} is in none of the files ({there})'
+    return said + _hint(name, known)
+
+
+def _no_edge(name: str, known: frozenset[str]) -> str:
+    there = f"EdgeProxies there: {_listed(known)}" if known else "there is no EdgeProxy"
+    return f'EdgeProxy "{name}" is in none of the files ({there}){_hint(name, {edgeproxy.DEFAULT_NAME, *known})}'
+
+
+def _listed(names: Collection[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(sorted(names)[:MAX_LISTED]) + more
+
+
+def _hint(name: str, known: Collection[str]) -> str:
     meant = near(name, known)
-    listed = sorted(known)[:MAX_LISTED]
-    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
-    there = f"OriginServices there: {', '.join(listed)}{more}" if listed else "there is no OriginService of it"
-    hint = f'; did you mean "{meant}"?' if meant else ""
-    return f'OriginService "{name}" of namespace {route.metadata.namespace} is in none of the files ({there}){hint}'
+    return f'; did you mean "{meant}"?' if meant else ""

@@ -112,6 +112,34 @@ def test_a_reference_to_a_bad_object_is_no_reference_to_nothing(tmp_path: Path) 
     assert {problem.severity for problem in report([tmp_path])} == {Severity.ERROR}
 
 
+def of_edge(edge: str) -> str:
+    spec = f"{{edge: {edge}, rules: [{{respond: {{}}}}]}}"
+    return f"apiVersion: edgerun.dev/v1alpha1\nkind: EdgeRoute\nmetadata: {{name: web}}\nspec: {spec}\n---\n"
+
+
+FLEET = "apiVersion: edgerun.dev/v1alpha1\nkind: EdgeProxy\nmetadata: {name: %s}\nspec: {}\n---\n"
+
+
+def test_an_edge_that_no_file_has_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(of_edge("bleu") + FLEET % "blue" + FLEET % "green")
+    (found,) = report([tmp_path])
+    assert found.severity is Severity.WARNING
+    assert str(found.problem) == (
+        'spec.edge: EdgeProxy "bleu" is in none of the files (EdgeProxies there: blue, green); did you mean "blue"?'
+    )
+    (tmp_path / "a.yaml").write_text(of_edge("defualt"))
+    (found,) = report([tmp_path])
+    assert str(found.problem) == (
+        'spec.edge: EdgeProxy "defualt" is in none of the files (there is no EdgeProxy); did you mean "default"?'
+    )
+
+
+def test_the_edge_default_and_one_that_a_file_has_are_no_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(of_edge("default"))
+    (tmp_path / "b.yaml").write_text(of_edge("blue").replace("name: web", "name: other") + FLEET % "blue")
+    assert report([tmp_path]) == ()
+
+
 def test_what_is_wrong_with_a_file_is_reported_beside_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: [\n")
     (tmp_path / "b.yaml").write_bytes(b"\xff")
