@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_CHAPTER = "## "
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _FILE = re.compile(r"# ([\w./-]+\.ya?ml)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block; `line` is that of its first line of text."""
+    """One fenced block; `line` is that of its first line of text, `chapter` the heading of second order above it."""
 
     path: Path
     line: int
     language: str
     text: str
+    chapter: str = ""
 
     @property
     def where(self) -> str:
@@ -44,14 +46,16 @@ class Step:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    language, start, lines = None, 0, list[str]()
+    language, start, lines, chapter = None, 0, list[str](), ""
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fence = _FENCE.match(line)
         if fence and language is None:
             language, start, lines = fence[1], number + 1, []
         elif fence:
-            yield Block(path, start, language or "", "\n".join(lines))
+            yield Block(path, start, language or "", "\n".join(lines), chapter)
             language = None
+        elif language is None and line.startswith(_CHAPTER):
+            chapter = line.removeprefix(_CHAPTER)
         else:
             lines.append(line)
     assert language is None, f"{path.name}:{start}: the block is not closed"
