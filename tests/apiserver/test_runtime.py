@@ -254,6 +254,49 @@ async def test_what_the_server_refuses_is_in_the_condition_in_the_servers_words(
         )
 
 
+async def test_an_object_of_which_no_version_may_serve_says_why(place: Installation, client: Client) -> None:
+    matches = [{"path": {"type": "RegularExpression", "value": "/(?=a)"}}]
+    await client.create(routed(place, rules=[{"matches": matches, "respond": {}}]))
+    await client.create(routed(place, "good"))
+    async with operating(place.settings()):
+        route = await becomes(
+            client, route_key(place), lambda raw: condition(raw, "Accepted").get("status") == "False", "it is refused"
+        )
+        assert "spec.rules[0].matches[0].path.value" in condition(route, "Ready")["message"]
+        await becomes(client, route_key(place, "good"), lambda raw: bool(condition(raw, "Accepted")), "it is accepted")
+
+
+async def test_one_that_was_deleted_and_made_anew_is_judged_anew(place: Installation, client: Client) -> None:
+    first = await client.create(routed(place))
+    async with operating(place.settings()):
+        await becomes(client, route_key(place), lambda raw: bool(condition(raw, "Accepted")), "it is accepted")
+        await client.delete(route_key(place), first["metadata"]["uid"])
+        await client.create(routed(place, rules=[{"origins": [{"service": {"name": "none"}}]}]))
+        route = await becomes(
+            client, route_key(place), lambda raw: condition(raw, "ResolvedRefs").get("status") == "False", "judged"
+        )
+        assert condition(route, "ResolvedRefs")["reason"] == "OriginNotFound"
+
+
+async def test_an_autoscaler_finds_as_many_replicas_as_there_were(place: Installation, client: Client) -> None:
+    await client.create(edge_proxy("blue", replicas=5))
+    key, scaler = place.key("Deployment", "edge-blue"), place.key("HorizontalPodAutoscaler", "edge-blue")
+    async with operating(place.settings()):
+        await there(client, key)
+        proxy = dict(await client.get(ObjectKey("EdgeProxy", "", "blue")))
+        proxy["spec"] = {**proxy["spec"], "autoscaling": {"minReplicas": 2, "maxReplicas": 10}}
+        del proxy["spec"]["replicas"]
+        await client.replace(proxy)
+        await there(client, scaler)
+        assert (await client.get(key))["spec"]["replicas"] == 5, "traffic is not to be served by one alone meanwhile"
+        proxy = dict(await client.get(ObjectKey("EdgeProxy", "", "blue")))
+        proxy["spec"] = {**proxy["spec"], "replicas": 3}
+        del proxy["spec"]["autoscaling"]
+        await client.replace(proxy)
+        await gone(client, scaler)
+        await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 3, "they are ours again")
+
+
 async def test_two_fleets_have_their_own_objects_and_their_own_routes(place: Installation, client: Client) -> None:
     for name in ("blue", "green"):
         await client.create(edge_proxy(name))

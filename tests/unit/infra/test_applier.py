@@ -21,7 +21,12 @@ SOON_S = 0.3
 
 
 def manifest(name: str = "a", *, kind: str = "Deployment", **spec: Any) -> dict[str, Any]:
-    return {"kind": kind, "metadata": {"name": name, "namespace": "shop", "labels": OURS}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "shop", "labels": OURS},
+        "spec": spec,
+    }
 
 
 def ours(raw: Object) -> bool:
@@ -56,6 +61,10 @@ class Server:
         if self.fails:
             raise self.fails.pop(0)
         return deepcopy(self.put(manifest))
+
+    async def hand_over(self, manifest: Object) -> Object:
+        await self._asked("hand over", f"{manifest['metadata']['name']} {manifest['spec']}")
+        return manifest
 
     async def delete(self, key: ObjectKey, uid: str) -> None:
         await self._asked("delete", f"{key.name} {uid}")
@@ -168,6 +177,22 @@ async def test_a_field_that_is_wanted_no_more_is_taken_away() -> None:
         await asyncio.sleep(SOON_S)
     assert len(server.written) == 2
     assert server.objects[key_of(manifest())]["spec"] == {"replicas": 2}
+
+
+async def test_a_number_of_replicas_that_is_left_to_an_autoscaler_stays() -> None:
+    server = Server()
+    async with applying(server) as applier:
+        applier.want([manifest(replicas=5)])
+        await asyncio.sleep(SOON_S)
+        made = server.objects[key_of(manifest())]
+        owned = {"manager": "edgerun", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        made["metadata"]["managedFields"] = [owned]
+        applier.want([manifest()])
+        await asyncio.sleep(SOON_S)
+        assert server.written[1:] == [("hand over", "a {'replicas': 5}"), ("apply", "a")]
+        applier.want([manifest(paused=True)])
+        await asyncio.sleep(SOON_S)
+        assert server.written[3:] == [("apply", "a")], "it was handed over"
 
 
 async def test_a_value_that_the_server_writes_in_its_own_way_is_applied_once() -> None:

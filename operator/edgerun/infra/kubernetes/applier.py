@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from ...api.meta import ObjectKey
 from ...errors import ApiError, NotFoundError, UnavailableError
-from .applying import Applied, Object, differs, key_of, stamped, view
+from .applying import FIELD_MANAGER, Applied, Object, differs, key_of, left_behind, stamped, unscaled, view
 
 CONCURRENCY = 8
 BACKOFF_S = 0.5  # doubled with every refusal of the same object
@@ -32,6 +32,8 @@ class Api(Protocol):
     async def get(self, key: ObjectKey) -> Object: ...
 
     async def apply(self, manifest: Object) -> Object: ...
+
+    async def hand_over(self, manifest: Object) -> Object: ...
 
     async def delete(self, key: ObjectKey, uid: str) -> None: ...
 
@@ -213,6 +215,8 @@ class Applier:
         there = await self._claimed(key)
         if there is not None and not self._differs(key, wanted, there):
             return
+        if there is not None and unscaled(wanted.manifest):
+            await self._leave(key, wanted)
         if not self.may_write():  # the answer may have taken its time
             self._doubt(key)
             return
@@ -220,6 +224,12 @@ class Applier:
         self._applied[key] = Applied(wanted.stamped, view(wanted.stamped, now))
         self._know(key, now)
         self.observer.applied(key.kind, "changed")
+
+    async def _leave(self, key: ObjectKey, wanted: _Wanted) -> None:
+        """Who owns a field is not told by watches, so it is asked for."""
+        left = left_behind(wanted.manifest, await self.api.get(key), FIELD_MANAGER)
+        if left and self.may_write():
+            await self.api.hand_over(left)
 
     async def _claimed(self, key: ObjectKey) -> Object | None:
         """What is there. Raises TakenError when it is somebody else's: an apply would take it over without a word."""

@@ -18,6 +18,7 @@ from ...api import GROUP
 from ...api.meta import ObjectKey
 
 STAMP = f"{GROUP}/applied"
+FIELD_MANAGER = "edgerun"
 
 Object = Mapping[str, Any]
 
@@ -49,6 +50,24 @@ def view(shape: Any, value: Any) -> Any:
     if isinstance(shape, list | tuple) and isinstance(value, list | tuple) and len(shape) == len(value):
         return [view(part, item) for part, item in zip(shape, value, strict=True)]
     return value
+
+
+def unscaled(manifest: Object) -> bool:
+    """Whether how many replicas there are is somebody else's to say."""
+    return bool(manifest["kind"] == "Deployment" and "replicas" not in manifest["spec"])
+
+
+def left_behind(manifest: Object, there: Object, manager: str) -> Object | None:
+    """Of an unscaled Deployment the number that `manager` has given it and would take away, None if it has not.
+
+    A server-side apply takes away what it no longer holds: a fleet of ten would be one of one until it is scaled.
+    """
+    ours = [one.get("fieldsV1", {}) for one in there["metadata"].get("managedFields", ()) if one["manager"] == manager]
+    if not any("f:replicas" in fields.get("f:spec", {}) for fields in ours):
+        return None
+    metadata = {name: there["metadata"][name] for name in ("name", "namespace")}
+    spec = {"replicas": there["spec"]["replicas"]}
+    return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata, "spec": spec}
 
 
 def differs(manifest: Object, there: Object | None, before: Applied | None) -> bool:

@@ -32,8 +32,8 @@ from ...errors import (
     SettingsError,
     UnavailableError,
 )
+from .applying import FIELD_MANAGER
 
-FIELD_MANAGER = "edgerun"
 TIMEOUT_S = 10.0  # of one call; a healthy API server answers in milliseconds
 PAGE = 500  # objects of one LIST request, the page of kubectl
 _JSON = "application/json"
@@ -103,6 +103,10 @@ class Client:
         """Server-side apply, also over the heads of other field managers; the object as it is stored now."""
         return await self._apply(manifest, "", timeout_s)
 
+    async def hand_over(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+        """Have these fields belong to nobody in particular as well, so that they stay when we no longer apply them."""
+        return await self._apply(manifest, "", timeout_s, manager=f"{FIELD_MANAGER}-handover")
+
     async def apply_status(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
         """The same for `status`, and for nothing else that `manifest` holds."""
         return await self._apply(manifest, "status", timeout_s)
@@ -153,9 +157,11 @@ class Client:
                 return tuple(found)
             after = {"continue": token}
 
-    async def _apply(self, manifest: Object, subresource: str, timeout_s: float) -> Object:
+    async def _apply(
+        self, manifest: Object, subresource: str, timeout_s: float, *, manager: str = FIELD_MANAGER
+    ) -> Object:
         path = _path(_key(manifest), subresource)
-        query = _STRICT | {"force": "true"}
+        query = _STRICT | {"force": "true", "fieldManager": manager}
         return await self._call("PATCH", path, query=query, body=manifest, media=_APPLY, timeout_s=timeout_s)
 
     async def _call(
