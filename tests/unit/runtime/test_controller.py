@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from edgerun.api.meta import ObjectKey
 from edgerun.runtime.controller import Controller
 from edgerun.sources.store import Seen
@@ -86,6 +88,17 @@ async def test_a_change_is_translated_carried_out_and_told() -> None:
         controller.store.apply(seen("b"))
         await eventually(lambda: key("b") in house.told)
         assert house.plans[-1].verdicts.keys() == {key("a"), key("b")}
+
+
+async def test_a_mistake_of_ours_does_not_end_the_control_plane(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+    async with running(house, "a") as controller:
+        controller.act = lambda plan: house.plans[len(house.plans)]  # type: ignore[assignment]
+        controller.store.apply(seen("b"))
+        await eventually(lambda: "no plan could be made" in caplog.text)
+        controller.act = house.act
+        controller.store.apply(seen("c"))
+        await eventually(lambda: key("c") in house.told)
 
 
 async def test_only_the_guilty_is_put_aside() -> None:
