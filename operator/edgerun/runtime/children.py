@@ -6,14 +6,14 @@ anybody touches. The one EndpointSlice is asked for by its name, for the operato
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any, Protocol
 
 from ..api.meta import ObjectKey
 from ..errors import ApiError, NotFoundError
 from ..infra.kubernetes.applier import Applier
-from ..infra.kubernetes.client import Client
 from ..translate.labels import OURS
 from .observing import Observing
 
@@ -23,12 +23,22 @@ LOOK_S = 5.0  # while a fleet is not ready: its Service may be given an address
 ROUNDS = 12  # of them until everything is looked at: how long somebody else's change may stay
 logger = logging.getLogger(__name__)
 
+Object = Mapping[str, Any]
+
+
+class Api(Protocol):
+    """What is asked of the API server; `Client` has it."""
+
+    async def get(self, key: ObjectKey) -> Object: ...
+
+    async def list_(self, kind: str, *, namespace: str, label_selector: str) -> Sequence[Object]: ...
+
 
 @dataclass(slots=True)
 class Children:
     """`endpoint` is the EndpointSlice that leads proxies here; the others are in its namespace."""
 
-    client: Client
+    api: Api
     applier: Applier
     observing: Observing
     endpoint: ObjectKey
@@ -56,7 +66,7 @@ class Children:
 
     async def _list(self, kind: str) -> None:
         began = asyncio.get_running_loop().time()
-        found = await self.client.list_(kind, namespace=self.endpoint.namespace, label_selector=OURS)
+        found = await self.api.list_(kind, namespace=self.endpoint.namespace, label_selector=OURS)
         for key in self.applier.replace(kind, found, began):
             self.observing.gone(key)
         if kind == "Service":
@@ -65,7 +75,7 @@ class Children:
 
     async def _look_at_endpoint(self) -> None:
         try:
-            self.applier.see(await self.client.get(self.endpoint))
+            self.applier.see(await self.api.get(self.endpoint))
         except NotFoundError:
             self.applier.gone(self.endpoint)
 
