@@ -31,7 +31,7 @@ REQUEST_S = 30.0
 CONNECT_S = 10.0
 EXIT_ROUNDS = 5
 EXIT_S = 0.5  # a handler only passes an event on
-CLOSE_S = 0.1  # TLS is not closed at once, and nobody tells when it is
+CLOSE_S = 0.25  # TLS is not closed at once, and nobody tells when it is
 BACKOFFS_S = (0.5, 1.0, 2.0)  # then it asks anew: a server that is back is noticed within seconds
 logger = logging.getLogger(__name__)
 
