@@ -50,8 +50,9 @@ class Session:
                 self.not_run.append(f"{_E2E}: {why_not}")
             else:
                 begun = stack.enter_context(builds.started())
+            later = "load or helm" if begun else "load"
             if "unit" in suites:
-                self.phase("in parallel", "-n", "2", "--dist", "worksteal", "-m", "not load")
+                self.phase("in parallel", "-n", "2", "--dist", "worksteal", "-m", f"not ({later})")
             failed = [build.name for build in begun if not build.succeeds()]
             if "unit" in suites:
                 self.phase("one at a time, under load", "-m", "load")
@@ -62,6 +63,7 @@ class Session:
                 self.run_e2e()
 
     def run_e2e(self) -> None:
+        self.phase("of the chart, in parallel", "-n", "2", "--dist", "worksteal", "-m", "helm")
         self.phase("on API servers, in parallel", "-n", "2", "--dist", "loadfile", "-m", "apiserver")
         if why_not := builds.why_no_cluster():
             self.not_run.append(f"all tests marked cluster: {why_not}")
