@@ -58,9 +58,9 @@ class Workloads:
     def of(self, owner: ObjectKey) -> Workload:
         """What belongs to `owner` now."""
         found = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]
-        first = {key.kind: raw for key, raw in reversed(found)}
+        made = {key.kind: raw for key, raw in found if key.name == name_for(owner)}
         pods = tuple(raw for key, raw in found if key.kind == "Pod")
-        return Workload(first.get("Deployment"), first.get("Service"), pods)
+        return Workload(made.get("Deployment"), made.get("Service"), pods)
 
 
 def owner_of(raw: Object) -> ObjectKey | None:
@@ -74,6 +74,11 @@ def owner_of(raw: Object) -> ObjectKey | None:
     return None
 
 
+def name_for(owner: ObjectKey) -> str:
+    """What the objects are called that are made for `owner`."""
+    return owner.name if owner.kind == originservice.KIND else object_name(owner.name)
+
+
 def made_by(raw: Object, place: Installation) -> bool:
     """Whether the operator of `place` made it: not another one, nor a controller of Kubernetes that passes labels on,
     nor somebody who copied it under a new name."""
@@ -83,10 +88,10 @@ def made_by(raw: Object, place: Installation) -> bool:
         return False
     if any(one.get("controller") and one["apiVersion"] != API_VERSION for one in references):
         return False
-    if owner and owner.kind == originservice.KIND:
-        return bool(metadata["name"] == owner.name)
-    if owner and metadata["name"] != object_name(owner.name):
+    if owner and metadata["name"] != name_for(owner):
         return False
+    if owner and owner.kind == originservice.KIND:
+        return True
     operators = {one["name"] for one in references if one["kind"] == "Deployment"}
     return metadata.get("namespace") == place.namespace and (not operators or place.name in operators)
 

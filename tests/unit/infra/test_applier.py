@@ -226,6 +226,17 @@ async def test_an_object_of_somebody_else_is_not_taken_over() -> None:
         assert server.words == {}
 
 
+async def test_of_two_that_want_the_same_name_the_first_has_it_and_the_other_is_told() -> None:
+    server = Server()
+    async with applying(server) as applier:
+        applier.want([manifest("a", first=True), manifest("a", second=True)])
+        await asyncio.sleep(0)
+        assert "is made for something else already" in server.words["a"]
+        await asyncio.sleep(60)
+    assert server.written == [("apply", "a")]
+    assert server.objects[key_of(manifest())]["spec"] == {"first": True}
+
+
 async def test_being_taken_is_an_error_of_the_api() -> None:
     assert issubclass(TakenError, ApiError)
 

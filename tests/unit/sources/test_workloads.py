@@ -55,6 +55,16 @@ def test_whoever_cares_is_told_whose_has_changed() -> None:
     assert workloads.of(CART).pods == ()
 
 
+def test_a_copy_that_somebody_made_is_not_taken_for_it() -> None:
+    workloads = Workloads(lambda key: None)
+    workloads.see(of_cart("Deployment", "a-copy"))
+    assert workloads.of(CART).deployment is None
+    workloads.see(of_cart("Deployment"))
+    found = workloads.of(CART).deployment
+    assert found
+    assert found["metadata"]["name"] == "cart"
+
+
 def test_an_object_that_changes_hands_is_told_of_on_both_sides() -> None:
     told: list[ObjectKey] = []
     workloads = Workloads(told.append)

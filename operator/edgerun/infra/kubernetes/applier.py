@@ -97,6 +97,9 @@ class Applier:
         before, wanted = self._wanted or {}, dict[ObjectKey, _Wanted]()
         for manifest in manifests:
             key = key_of(manifest)
+            if key in wanted:
+                self.observer.refused(manifest, TakenError(f"{key} is made for something else already", status=409))
+                continue
             known = before.get(key)
             wanted[key] = known if known and known.manifest == manifest else _Wanted(manifest, stamped(manifest))
         changed = [key for key, one in wanted.items() if one is not before.get(key)]
