@@ -64,45 +64,45 @@ class Site:
 
 @pytest.fixture
 def site(kubectl: Kubectl, release: Release, image: str) -> Site:
-    shop = Shop(kubectl)
-    shop.open(origin_service("cart", image, replicas=2), edge_route("cart", "cart.test", "cart"))
+    shop = Shop.of(kubectl)
+    shop.open(origin_service("cart", image, replicas=2), edge_route("cart", shop.host("cart"), "cart"))
     return Site(shop, release, image)
 
 
 @asynccontextmanager
-async def under_load(release: Release) -> AsyncIterator[Result]:
+async def under_load(site: Site, release: Release) -> AsyncIterator[Result]:
     """Requests go on while the block runs and a while after, and none of them may fail."""
     with release.edge() as edge:
-        async with _load(edge) as result:
+        async with _load(edge, site.shop.host("cart")) as result:
             yield result
             await asyncio.sleep(AFTERWARDS_S)
     assert result.sent > 100, result
     assert not result.failed, result
 
 
-def _load(edge: Address) -> Any:
-    return load(edge.port, address=edge.host, host="cart.test", connections=4, max_seconds=300)
+def _load(edge: Address, host: str) -> Any:
+    return load(edge.port, address=edge.host, host=host, connections=4, max_seconds=300)
 
 
 async def test_a_rolling_restart_of_the_edge_loses_no_request(site: Site, release: Release) -> None:
-    async with under_load(release):
+    async with under_load(site, release):
         await site.restart("deployment/edge-default")
 
 
 async def test_a_rolling_restart_of_the_operator_loses_no_request(site: Site, release: Release) -> None:
-    async with under_load(release):
+    async with under_load(site, release):
         await site.restart("deployment/edgerun")
         await site.version("later")
 
 
 async def test_new_versions_of_an_origin_lose_no_request(site: Site, release: Release) -> None:
-    async with under_load(release):
+    async with under_load(site, release):
         for number in range(3):
             await site.version(f"v{number}")
 
 
 async def test_an_upgrade_of_the_release_loses_no_request(site: Site, release: Release) -> None:
-    async with under_load(release):
+    async with under_load(site, release):
         await site.upgrade(log_level="debug")
         await site.upgrade(log_level="info")
 
@@ -110,20 +110,20 @@ async def test_an_upgrade_of_the_release_loses_no_request(site: Site, release: R
 async def test_a_leader_that_is_killed_is_followed_by_another_and_nobody_notices(site: Site, release: Release) -> None:
     before = await site.leader()
     since = site.shop.condition("edgeroute", "cart")["lastTransitionTime"]
-    async with under_load(release):
+    async with under_load(site, release):
         await site.kubectl("delete", "pod", before, "--grace-period=0", "--force")
 
         async def followed() -> None:
             assert await site.leader() not in ("", before)
 
         await eventually(followed, within_s=60, step_s=0.5)
-        await asyncio.to_thread(site.shop.open, edge_route("news", "news.test"))
+        await asyncio.to_thread(site.shop.open, edge_route("news", site.shop.host("news")))
     ready = site.shop.condition("edgeroute", "cart")
     assert (ready["status"], ready["lastTransitionTime"]) == ("True", since)
 
 
 async def test_edge_pods_come_and_go_and_no_request_is_lost(site: Site, release: Release) -> None:
-    async with under_load(release):
+    async with under_load(site, release):
         for replicas in (4, 1, 2):
             patch = json.dumps({"spec": {"replicas": replicas}})
             await site.kubectl("patch", "edgeproxy", "default", "--type=merge", f"--patch={patch}")

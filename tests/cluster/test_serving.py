@@ -19,25 +19,25 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def shop(kubectl: Kubectl, release: Release) -> Shop:
-    return Shop(kubectl)
+    return Shop.of(kubectl)
 
 
 @pytest.fixture
 def served(shop: Shop, image: str, release: Release) -> Iterator[Address]:
-    """Where the edge is, with one origin of two replicas behind cart.test."""
-    shop.open(origin_service("cart", image, replicas=2), edge_route("cart", "cart.test", "cart"))
+    """Where the edge is, with one origin of two replicas behind cart."""
+    shop.open(origin_service("cart", image, replicas=2), edge_route("cart", shop.host("cart"), "cart"))
     with release.edge() as edge:
         yield edge
 
 
 async def test_what_is_applied_becomes_ready_and_serves(shop: Shop, served: Address) -> None:
-    answer = await fetch(served.port, "/anything?status=201", address=served.host, host="cart.test")
+    answer = await fetch(served.port, "/anything?status=201", address=served.host, host=shop.host("cart"))
     assert (answer.status, answer.header("x-origin")) == (201, "cart")
     assert shop.get("edgeroute", "cart")["status"]["edges"] == [{"name": "default", "proxies": 2, "programmed": 2}]
 
 
 async def test_an_unknown_host_is_answered_with_404(served: Address) -> None:
-    assert (await fetch(served.port, address=served.host, host="nobody.test")).status == 404
+    assert (await fetch(served.port, "/", address=served.host, host="nobody.test")).status == 404
 
 
 def test_objects_of_users_stay_as_they_wrote_them(shop: Shop, served: Address) -> None:
@@ -56,7 +56,7 @@ def test_an_origin_is_a_deployment_that_goes_with_it(shop: Shop, image: str) -> 
 
 
 def test_a_pod_that_would_break_out_is_refused_in_the_words_of_admission(shop: Shop, image: str) -> None:
-    shop.apply(origin_service("loose", image, hostNetwork=True), edge_route("loose", "loose.test", "loose"))
+    shop.apply(origin_service("loose", image, hostNetwork=True), edge_route("loose", shop.host("loose"), "loose"))
     refused = shop.until("originservice", "loose", "False", "PodsForbidden")
     assert 'violates PodSecurity "restricted' in refused["message"]
     assert "hostNetwork=true" in refused["message"]
@@ -74,13 +74,13 @@ async def test_a_new_version_that_never_starts_leaves_the_old_one_serving(
 ) -> None:
     shop.apply(origin_service("cart", "edgerun.dev/none:1", replicas=2))
     shop.until("originservice", "cart", "False")
-    answer = await fetch(served.port, address=served.host, host="cart.test")
+    answer = await fetch(served.port, "/", address=served.host, host=shop.host("cart"))
     assert (answer.status, answer.header("x-origin")) == (200, "cart")
     assert shop.condition("edgeroute", "cart")["status"] == "True"
 
 
 def test_people_are_told_by_events(shop: Shop, image: str) -> None:
-    shop.apply(edge_route("lost", "lost.test", "nowhere"))
+    shop.apply(edge_route("lost", shop.host("lost"), "nowhere"))
     shop.until("edgeroute", "lost", "False", "OriginNotFound")
 
     def told() -> str:
@@ -98,11 +98,11 @@ async def test_a_fleet_of_its_own_serves_what_names_it_and_nothing_else(
     spec = {"replicas": 1, "serviceType": "ClusterIP", "listeners": [{"name": "http", "port": 8080}]}
     fleet = {"apiVersion": "edgerun.dev/v1alpha1", "kind": "EdgeProxy", "metadata": {"name": "inside"}, "spec": spec}
     try:
-        shop.open(fleet, edge_route("inner", "inner.test", edge="inside"))
+        shop.open(fleet, edge_route("inner", shop.host("inner"), edge="inside"))
         with release.edge("inside") as inside:
-            assert (inside.port, await _status(inside, "inner.test")) == (8080, 200)
-            assert await _status(inside, "cart.test") == 404
-            assert await _status(served, "inner.test") == 404
+            assert (inside.port, await _status(inside, shop.host("inner"))) == (8080, 200)
+            assert await _status(inside, shop.host("cart")) == 404
+            assert await _status(served, shop.host("inner")) == 404
     finally:
         shop.kubectl("delete", "edgeproxy", "inside")
     release.kubectl("wait", "--for=delete", "deployment/edge-inside", "service/edge-inside", "--timeout=90s")
@@ -122,4 +122,4 @@ def test_edge_pods_are_restricted_and_their_admin_is_no_port(served: Address, re
 
 
 async def _status(edge: Address, host: str) -> int:
-    return (await fetch(edge.port, address=edge.host, host=host)).status
+    return (await fetch(edge.port, "/", address=edge.host, host=host)).status

@@ -48,6 +48,17 @@ class Shop:
     """A namespace. `kubectl` speaks of what is in it."""
 
     kubectl: Callable[..., str]
+    namespace: str
+
+    @classmethod
+    def of(cls, kubectl: Callable[..., str]) -> "Shop":
+        """The namespace that `kubectl` speaks of."""
+        asked = ("create", "configmap", "any", "--dry-run=client", "--output=jsonpath={.metadata.namespace}")
+        return cls(kubectl, kubectl(*asked))
+
+    def host(self, name: str) -> str:
+        """A host that no other test has: a route that is being deleted answers in the place of a younger one."""
+        return f"{name}.{self.namespace}.test"
 
     def open(self, *objects: dict[str, Any]) -> None:
         """Applies them, and waits until each is Ready."""

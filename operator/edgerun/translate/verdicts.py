@@ -5,7 +5,7 @@ Every sentence names the field, what was given, what there is, and what happens 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..api import conditions, originservice
+from ..api import conditions, edgeproxy, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
@@ -37,9 +37,12 @@ def _route_verdict(
 ) -> Verdict:
     refusal = world.refusals.get(route.key)
     edge, table = tables.get(route.spec.edge, (None, None))
-    missing = [] if edge else [_edge_not_found(route.spec.edge, world, tables)]
+    missing = [] if edge or _being_made(route.spec.edge, world) else [_edge_not_found(route.spec.edge, world, tables)]
     missing += _missing(targets, directory)
-    parts = [conditions.accepted(refusal, route.metadata.generation), _resolved(missing, edge_found=edge is not None)]
+    parts = [
+        conditions.accepted(refusal, route.metadata.generation),
+        _resolved(missing, edge_found=edge is not None or _being_made(route.spec.edge, world)),
+    ]
     lost = table.shadows.get(route.key, ()) if table else ()
     if lost:
         parts.append(_shadowed(lost, route))
@@ -51,6 +54,12 @@ def _route_verdict(
         waits_for=(_silent(route, table) if table else None) or _not_ready(targets, directory),
         edge=route.spec.edge,
     )
+
+
+def _being_made(edge: str, world: World) -> bool:
+    """The operator makes this one as soon as a route names it."""
+    refused = ObjectKey(edgeproxy.KIND, "", edge) in world.refusals
+    return world.installation is not None and edge == edgeproxy.DEFAULT_NAME and not refused
 
 
 def _edge_not_found(name: str, world: World, tables: Tables) -> str:
