@@ -37,6 +37,7 @@ SPEAKERS = (
     "translate/statuses.py",
     "sources/store.py",
     "api/conditions.py",
+    "runtime/observing.py",
     "infra/local/clusteronly.py",
     "infra/local/launch.py",
     "infra/local/probes.py",

@@ -127,10 +127,10 @@ def test_an_edge_that_no_file_has_is_a_warning(tmp_path: Path) -> None:
     assert str(found.problem) == (
         'spec.edge: EdgeProxy "bleu" is in none of the files (EdgeProxies there: blue, green); did you mean "blue"?'
     )
-    (tmp_path / "a.yaml").write_text(of_edge("defualt"))
+    (tmp_path / "a.yaml").write_text(of_edge("defaults"))
     (found,) = report([tmp_path])
     assert str(found.problem) == (
-        'spec.edge: EdgeProxy "defualt" is in none of the files (there is no EdgeProxy); did you mean "default"?'
+        'spec.edge: EdgeProxy "defaults" is in none of the files (there is no EdgeProxy); did you mean "default"?'
     )
 
 
