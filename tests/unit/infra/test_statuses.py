@@ -169,19 +169,29 @@ async def test_whoever_loses_the_lead_stops_in_the_middle() -> None:
 
 
 async def test_nothing_is_said_of_an_object_that_bears_the_name_of_another() -> None:
-    server = Server(ConflictError("uid"))
+    server = Server(*[ConflictError("uid")] * 20)
     async with writing(server) as writer:
         writer.see(KEY, raw())
         writer.want(KEY, status())
         await asyncio.sleep(60)
-        assert (server.attempts, server.results) == (1, ["conflict"])
+        assert server.results == ["conflict"] * 6, "it is asked again with growing pauses"
         writer.gone(KEY)
+        server.errors.clear()
         writer.see(KEY, raw(uid="u2"))
         await asyncio.sleep(60)
-        assert server.attempts == 1, "nobody has said anything of the new one"
+        assert server.attempts == 6, "nobody has said anything of the new one"
         writer.want(KEY, status("False"))
         await asyncio.sleep(1)
         assert server.written[0]["metadata"]["uid"] == "u2"
+
+
+async def test_a_conflict_with_somebody_who_wrote_at_the_same_moment_is_made_good() -> None:
+    server = Server(ConflictError("the object has been modified"))
+    async with writing(server) as writer:
+        writer.see(KEY, raw())
+        writer.want(KEY, status())
+        await asyncio.sleep(2)
+        assert (server.results, server.statuses) == (["conflict", "changed"], [status()])
 
 
 async def test_an_object_that_goes_while_it_is_written_about_is_forgotten() -> None:

@@ -120,11 +120,15 @@ class StatusWriter:
         try:
             async with slots:
                 await self._apply(key)
-        except (ConflictError, NotFoundError):
-            self.wrote("conflict")  # it is another object by now, or none: the source tells
+        except NotFoundError:
+            self.wrote("conflict")  # the source tells that it is gone
+        except ConflictError:
+            self.wrote("conflict")  # it is another object by now, and the source tells; or others wrote just now
+            self._again(key)
         except ApiError as error:
             self.wrote("error")
-            self._again(key, error)
+            if self._again(key, error.retry_after_s if isinstance(error, UnavailableError) else 0.0) == 1:
+                logger.warning("the status of %s cannot be written: %s", key, error)
         else:
             self._failures.pop(key, None)
         finally:
@@ -144,13 +148,12 @@ class StatusWriter:
             self._there[key] = (uid, stored.get("status") or {})
         self.wrote("changed")
 
-    def _again(self, key: ObjectKey, error: ApiError) -> None:
+    def _again(self, key: ObjectKey, wish_s: float = 0.0) -> int:
+        """Try again, not before `wish_s`; how often it has failed."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         wait_s = min(BACKOFF_S * 2 ** min(failures - 1, 16), BACKOFF_LIMIT_S)
-        wish_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
         self._due[key] = asyncio.get_running_loop().time() + max(wait_s, wish_s)
-        if failures == 1:
-            logger.warning("the status of %s cannot be written: %s", key, error)
+        return failures
 
 
 def _document(key: ObjectKey, uid: str, status: Object) -> Object:
