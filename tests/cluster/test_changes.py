@@ -4,6 +4,7 @@ Trap: on a cluster that is not ours a port is forwarded to one pod, so nothing h
 """
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -127,7 +128,7 @@ async def test_edge_pods_come_and_go_and_no_request_is_lost(site: Site, release:
         for replicas in (4, 1, 2):
             patch = json.dumps({"spec": {"replicas": replicas}})
             await site.kubectl("patch", "edgeproxy", "default", "--type=merge", f"--patch={patch}")
-            await eventually(lambda replicas=replicas: _running(site, replicas), within_s=90, step_s=0.5)
+            await eventually(functools.partial(_running, site, replicas), within_s=90, step_s=0.5)
 
 
 async def _running(site: Site, replicas: int) -> None:

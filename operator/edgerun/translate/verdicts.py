@@ -37,11 +37,12 @@ def _route_verdict(
 ) -> Verdict:
     refusal = world.refusals.get(route.key)
     edge, table = tables.get(route.spec.edge, (None, None))
-    missing = [] if edge or _being_made(route.spec.edge, world) else [_edge_not_found(route.spec.edge, world, tables)]
+    edge_found = edge is not None or _being_made(route.spec.edge, world)
+    missing = [] if edge_found else [_edge_not_found(route.spec.edge, world, tables)]
     missing += _missing(targets, directory)
     parts = [
         conditions.accepted(refusal, route.metadata.generation),
-        _resolved(missing, edge_found=edge is not None or _being_made(route.spec.edge, world)),
+        _resolved(missing, edge_found=edge_found),
     ]
     lost = table.shadows.get(route.key, ()) if table else ()
     if lost:
