@@ -1,14 +1,16 @@
 """A proxy before a real API server that fails when it is told to, and remembers what was asked.
 
-It speaks plain HTTP and adds the administrator's certificate itself, so that it can read and write in a watch.
+It speaks plain HTTP and adds the administrator's certificate itself, so that it can read and write in a watch. What
+was written through it, and what came of it, is in `written`.
 Trap: what is injected goes into watches that are open at that moment, and no later ones.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,6 +20,28 @@ from edgerun.access import Access
 from edgerun.infra.kubernetes import client
 
 _PASSED = ("Content-Type", "Accept")
+_NO_WRITES = ("/leases", "/tokenreviews")  # a Lease is renewed, and reviews are questions
+
+Passing = Callable[[], Awaitable[web.Response]]
+
+
+class Write(NamedTuple):
+    """One that was answered. The times are of the clock that all processes of the machine share."""
+
+    method: str
+    path: str
+    body: bytes
+    status: int
+    began: float
+    ended: float
+
+    @property
+    def landed(self) -> bool:
+        return self.status < 400
+
+
+async def _as_it_is(request: web.Request, passing: Passing) -> web.Response:
+    return await passing()
 
 
 class FaultyApi:
@@ -28,6 +52,11 @@ class FaultyApi:
         self.address = ""
         self.asked: list[tuple[str, str]] = []
         """Methods and paths, in order."""
+        self.written: list[Write] = []
+        self.tamper: Callable[[web.Request, Passing], Awaitable[web.Response]] = _as_it_is
+        """Gets each write, and what passes it on and returns the answer."""
+        self.swallowed = ""
+        """Events of this type are told to nobody."""
         self.down = False
         self.expired = 0
         """How many of the next watches are told at once that their version is too old."""
@@ -41,7 +70,7 @@ class FaultyApi:
         context = ssl.create_default_context(cafile=access.ca_file)
         context.load_cert_chain(access.certificate_file, access.key_file)
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=0), auto_decompress=False
+            connector=aiohttp.TCPConnector(ssl=context, limit=0), auto_decompress=False, read_bufsize=1 << 20
         ) as session:
             api = cls(session, access.server)
             runner = web.AppRunner(api._application(), shutdown_timeout=0.1, handler_cancellation=True)
@@ -100,32 +129,52 @@ class FaultyApi:
         if watching and self.expired:
             self.expired -= 1
             return web.json_response({"type": "ERROR", "object": error(410)})
+        if watching:
+            return await self._watch(request)
+        if request.method == "GET" or any(word in request.path for word in _NO_WRITES):
+            return await self._answer(request)
+        return await self._write(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        async with self._asked(request, await request.read()) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+    async def _write(self, request: web.Request) -> web.Response:
+        began = time.monotonic()
+        answer = await self.tamper(request, lambda: self._answer(request))
+        body = await request.read()
+        self.written.append(Write(request.method, request.path, body, answer.status, began, time.monotonic()))
+        return answer
+
+    def _asked(self, request: web.Request, body: bytes) -> Any:
         headers = {name: value for name, value in request.headers.items() if name in _PASSED}
-        asked = self._session.request(
+        return self._session.request(
             request.method,
             self._target + request.raw_path,
             headers=headers,
-            data=await request.read() or None,
+            data=body or None,
             timeout=aiohttp.ClientTimeout(total=None),
         )
-        async with asked as answer:
-            if watching and answer.status == 200:
-                return await self._watch(request, answer)
-            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
 
-    async def _watch(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        watch = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await watch.prepare(request)
-        self._watches.add(watch)
-        try:
-            async for chunk in answer.content.iter_any():
-                if watch not in self._deaf:
-                    await watch.write(chunk)
-        except (ConnectionError, aiohttp.ClientError):
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        async with self._asked(request, b"") as answer:
+            if answer.status != 200:
+                return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+            watch = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await watch.prepare(request)
+            self._watches.add(watch)
+            try:
+                async for event in answer.content:
+                    if watch not in self._deaf and not self._swallows(event):
+                        await watch.write(event)
+            except (ConnectionError, aiohttp.ClientError):
+                return watch
+            finally:
+                self._watches.discard(watch)
             return watch
-        finally:
-            self._watches.discard(watch)
-        return watch
+
+    def _swallows(self, event: bytes) -> bool:
+        return bool(self.swallowed) and event.startswith(f'{{"type":"{self.swallowed}"'.encode())
 
 
 def error(code: int) -> dict[str, Any]:

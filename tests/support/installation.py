@@ -135,7 +135,8 @@ async def edge_pod(
     arguments = [_moved(one, paths).replace("$(POD_NAME)", name) for one in container["args"]]
     at = arguments.index("--config-yaml") + 1
     arguments[at] = _reached_here(arguments[at], xds_port)
-    process = await asyncio.create_subprocess_exec(ENVOY, *arguments, start_new_session=True)
+    silent = asyncio.subprocess.DEVNULL  # it logs every request
+    process = await asyncio.create_subprocess_exec(ENVOY, *arguments, stdout=silent, start_new_session=True)
     try:
         yield Envoy(process, folder / "admin.sock")
     finally:

@@ -75,6 +75,7 @@ class _Bounds:
     ends_s: float
     requests: int
     timeout_s: float
+    pause_s: float
 
 
 @asynccontextmanager
@@ -92,14 +93,15 @@ async def load(
     max_seconds: float = 60.0,
     max_requests: int = 1_000_000,
     timeout_s: float = 10.0,
+    pause_s: float = 0.0,
 ) -> AsyncIterator[Result]:
-    """Sends requests for as long as the block runs, or until a bound is reached.
+    """Sends requests for as long as the block runs, or until a bound is reached; `pause_s` is after each answer.
 
     Leaving the block waits for the requests that are on their way, so that each one that was sent is counted.
     """
     loop = asyncio.get_running_loop()
     result = Result(expected_status, loop.time())
-    bounds = _Bounds(loop.time() + max_seconds, max_requests, timeout_s)
+    bounds = _Bounds(loop.time() + max_seconds, max_requests, timeout_s, pause_s)
     request = _request(method, path, {"host": host, **(headers or {})})
     clients = [_Client(result, request, bounds, head=method == "HEAD") for _ in range(connections)]
     server_name = host.partition(":")[0] if tls else None
@@ -206,9 +208,15 @@ class _Connection(asyncio.Protocol):
             return
         self.client.succeed(status, self.sent_s)
         self.sent_s = None
+        if self.client.bounds.pause_s and not self.reader.closing:
+            self.client.loop.call_later(self.client.bounds.pause_s, self.go_on)
+        else:
+            self.go_on()
+
+    def go_on(self) -> None:
         if self.reader.closing or self.client.over():
             self.transport.close()
-        else:
+        elif not self.closed.is_set():
             self.send()
 
     def send(self) -> None:

@@ -1,0 +1,297 @@
+"""The whole operator as a process on a real API server, with a real Envoy under load, while everything goes wrong.
+
+What was served before and did not change never fails: each scene ends by looking at every single request.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from edgerun.api.meta import ObjectKey
+from edgerun.infra.kubernetes.client import Client
+from support import chart, hurried
+from support.apiserver import ApiServer, edge_route
+from support.fates import Mortal, outcome, repeated
+from support.faults import Passing, error
+from support.installation import origin_service
+from support.operators import operator
+from support.poll import eventually
+from support.scene import Scene, premises, to_origin, under_load
+
+pytestmark = [pytest.mark.timeout(150), pytest.mark.envoy]
+WATCHES = 7  # three kinds of ours, and Deployments and pods of both namespaces
+OUTAGE_S = 2 * hurried.TIMING.lease_s + 1
+SWEPT_WITHIN_S = hurried.PACE.sweep_s + 5
+SERVED = (("EdgeRoute", "web"), ("EdgeRoute", "cart"), ("OriginService", "cart"), ("EdgeProxy", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _installable() -> None:
+    if reason := chart.missing():
+        pytest.skip(f"nobody installs the chart: {reason}")
+
+
+async def test_an_operator_that_is_killed_at_each_of_its_first_writes_makes_a_whole_fleet(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async def ask_for_all(scene: Scene) -> None:
+        await client.create(edge_route(scene.place.shop, "web", host="web.example"))
+        await client.create(origin_service(scene.place.shop, "cart"))
+        await client.create(to_origin(scene.place.shop, "cart"))
+
+    async with premises(server, client, namespace) as scene:
+        await ask_for_all(scene)
+        await scene.operator.start()
+        await scene.says("EdgeRoute", "web", "Accepted", "True")
+        await scene.quiet(3)
+        undisturbed = await outcome(scene)
+        assert not repeated(scene.written)
+    async with premises(server, client, f"{namespace}-killed") as scene:
+        await ask_for_all(scene)
+        mortal = Mortal(scene.operator)
+        scene.operator.api.tamper = mortal.tamper
+        await mortal.lives()
+        assert mortal.deaths >= 8
+        assert await outcome(scene) == undisturbed
+        assert not repeated(scene.written)
+
+
+async def test_an_operator_that_is_killed_at_each_write_of_a_change_comes_to_the_same_end(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        await before_the_change(scene)
+        await change(scene)
+        await scene.says("EdgeRoute", "new", "Programmed", "True")
+        await scene.quiet(3)
+        undisturbed = await outcome(scene, but=["cart"])
+        assert not repeated(scene.written)
+    async with under_load(server, client, f"{namespace}-killed") as scene:
+        await before_the_change(scene)
+        mortal = Mortal(scene.operator)
+        scene.operator.api.tamper = mortal.tamper
+        await change(scene)
+        await mortal.lives()
+        assert mortal.deaths >= 5
+        await scene.says("EdgeRoute", "new", "Programmed", "True")
+        assert await outcome(scene, but=["cart"]) == undisturbed
+        assert not repeated(scene.written)
+        assert await scene.answers("changing.example") == 404
+
+
+async def before_the_change(scene: Scene) -> None:
+    for name in ("old", "changing"):
+        await scene.client.create(origin_service(scene.place.shop, name))
+        await scene.client.create(to_origin(scene.place.shop, name))
+        await scene.says("EdgeRoute", name, "Programmed", "True")
+    await scene.quiet()
+
+
+async def change(scene: Scene) -> None:
+    """An origin and its route come, others go, and others change."""
+    client = scene.client
+    for kind in ("EdgeRoute", "OriginService"):
+        await scene.delete(kind, "old")
+    route = await client.get(scene.key("EdgeRoute", "changing"))
+    await client.replace({**route, "spec": {**route["spec"], "hostnames": ["changed.example"]}})
+    service = await client.get(scene.key("OriginService", "changing"))
+    await client.replace({**service, "spec": {**service["spec"], "scaling": {"minScale": 2}}})
+    await client.create(origin_service(scene.place.shop, "new"))
+    await client.create(to_origin(scene.place.shop, "new"))
+
+
+@contextmanager
+def refuses(scene: Scene) -> Iterator[None]:
+    scene.operator.api.down = True
+    scene.operator.api.cut()
+    yield
+    scene.operator.api.down = False
+
+
+@contextmanager
+def hangs(scene: Scene) -> Iterator[None]:
+    with scene.place.server.frozen():
+        yield
+
+
+@pytest.mark.parametrize("away", [refuses, hangs])
+async def test_an_api_server_that_is_gone_for_longer_than_the_lease_is_no_matter_to_clients(
+    server: ApiServer, client: Client, namespace: str, away: Callable[[Scene], AbstractContextManager[None]]
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        await client.create(edge_route(scene.place.shop, "leaving", host="leaving.example"))
+        await scene.ready("EdgeRoute", "leaving")
+        await scene.quiet()
+        began = time.monotonic()
+        before = [await client.get(scene.key(*one)) for one in SERVED]
+        with away(scene):
+            await eventually(lambda: "no longer leading" in scene.operator.log, within_s=hurried.TIMING.lease_s)
+            await asyncio.sleep(began + OUTAGE_S - time.monotonic())
+            assert scene.operator.alive
+        await scene.delete("EdgeRoute", "leaving")
+        await client.create(edge_route(scene.place.shop, "coming", host="coming.example"))
+        await scene.ready("EdgeRoute", "coming")
+        assert await scene.answers("leaving.example") == 404
+        await scene.quiet()
+        assert [await client.get(scene.key(*one)) for one in SERVED] == before
+        assert all(not scene.said(kind, name, since=began) for kind, name in SERVED)
+        assert scene.operator.starts == 1
+
+
+async def test_whatever_watches_do_not_tell_reaches_envoy_within_a_sweep(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        api, shop = scene.operator.api, scene.place.shop
+        await client.create(edge_route(shop, "ghost", host="ghost.example"))
+        await scene.ready("EdgeRoute", "ghost")
+        began, watches = time.monotonic(), api.watches
+
+        api.swallowed = "DELETED"
+        await scene.delete("EdgeRoute", "ghost")
+        await eventually(lambda: gone(scene, "ghost.example"), within_s=SWEPT_WITHIN_S, step_s=0.2)
+        api.swallowed = ""
+
+        async def told(name: str) -> None:
+            await client.create(edge_route(shop, name, host=f"{name}.example"))
+            await scene.ready("EdgeRoute", name, within_s=SWEPT_WITHIN_S + 15)
+            assert await scene.answers(f"{name}.example") == 200
+
+        api.expired = watches
+        api.cut()
+        await told("expired")
+        await api.inject({"type": "ERROR", "object": error(500)})
+        await told("broken")
+        await eventually(lambda: api.watches == watches, within_s=20)
+        api.deafen()
+        await told("silent")
+        assert all(not scene.said(kind, name, since=began) for kind, name in SERVED)
+
+
+async def gone(scene: Scene, host: str) -> bool:
+    return await scene.answers(host) == 404
+
+
+@pytest.mark.parametrize("status", [409, 422, 429])
+async def test_writes_that_the_server_refuses_at_first_are_made_good(
+    server: ApiServer, client: Client, namespace: str, status: int
+) -> None:
+    seen: set[str] = set()
+
+    async def first_refused(request: web.Request, passing: Passing) -> web.Response:
+        if request.path in seen:
+            return await passing()
+        seen.add(request.path)
+        headers = {"Retry-After": "1"} if status == 429 else {}
+        return web.json_response(error(status), status=status, headers=headers)
+
+    async with under_load(server, client, namespace) as scene:
+        scene.operator.api.tamper = first_refused
+        await client.create(origin_service(scene.place.shop, "late"))
+        await client.create(to_origin(scene.place.shop, "late"))
+        await scene.says("EdgeRoute", "late", "Programmed", "True")
+        await eventually(lambda: deployed(client, scene, "late"), within_s=15, step_s=0.1)
+        await scene.says("OriginService", "late", "ContainerHealthy", "Unknown")
+        waits = [write for write in scene.written if write.status == status]
+        assert len(waits) >= 3
+        if status == 429:
+            for refused in waits:
+                after = next(one for one in scene.written if one.landed and one.path == refused.path)
+                assert after.began - refused.ended >= 1, after
+
+
+async def deployed(client: Client, scene: Scene, name: str) -> Any:
+    return await client.get(ObjectKey("Deployment", scene.place.shop, name))
+
+
+async def test_somebody_who_edits_what_the_operator_makes_at_the_same_time_loses(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        key = ObjectKey("Deployment", scene.place.shop, "cart")
+        for replicas in range(2, 22):
+            route = await client.get(scene.key("EdgeRoute", "web"))
+            route["status"]["conditions"] = []
+            await client.apply_status({name: value for name, value in stripped(route).items() if name != "spec"})
+            found = await client.get(key)
+            await client.apply(stripped({**found, "spec": {**found["spec"], "replicas": replicas}}))
+            await asyncio.sleep(0.05)
+
+        async def ours() -> bool:
+            return bool((await client.get(key))["spec"]["replicas"] == 1)
+
+        await eventually(ours, within_s=20)
+        await scene.ready("EdgeRoute", "web")
+        await scene.quiet()
+
+
+def stripped(raw: Any) -> dict[str, Any]:
+    metadata = {name: raw["metadata"][name] for name in ("name", "namespace", "labels") if name in raw["metadata"]}
+    return {**raw, "metadata": metadata}
+
+
+async def test_a_leader_that_is_stopped_past_its_lease_never_writes_beside_the_next_one(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with (
+        under_load(server, client, namespace) as scene,
+        operator(scene.place, scene.folder, scene.operator.ports, name="edgerun-1", pod_ip="10.1.2.5") as second,
+    ):
+        first, shop, began = scene.operator, scene.place.shop, time.monotonic()
+        scene.others.append(second)
+        await second.start()
+        await eventually(lambda: second.api.watches == WATCHES, within_s=20)
+
+        async def stopped(request: web.Request, passing: Passing) -> web.Response:
+            first.signal(signal.SIGSTOP)
+            return await passing()
+
+        first.api.tamper = stopped
+        for name in ("a", "b", "c"):
+            await client.create(origin_service(shop, name))
+            await client.create(to_origin(shop, name))
+        for name in ("a", "b", "c"):
+            await scene.says("EdgeRoute", name, "Programmed", "True", within_s=40)
+        first.signal(signal.SIGCONT)
+        await eventually(lambda: "no longer leading" in first.log, within_s=5)
+        await client.create(edge_route(shop, "later", host="later.example"))
+        await scene.ready("EdgeRoute", "later")
+        await scene.quiet()
+        reign = [write for write in second.api.written if write.landed]
+        beside = [
+            write for write in first.api.written if reign[0].began < write.ended and write.began < reign[-1].ended
+        ]
+        assert not beside
+
+        await second.kill()
+        first.api.tamper = second.api.tamper
+        await client.create(edge_route(shop, "last", host="last.example"))
+        await scene.ready("EdgeRoute", "last", within_s=hurried.TIMING.lease_s + 20)
+        served = [said for kind, name in SERVED for said in scene.said(kind, name, since=began)]
+        assert not served, served
+
+
+async def test_what_nobody_can_apply_disturbs_no_other_and_what_it_was_before_goes_on(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        began = time.monotonic()
+        service = await client.get(scene.key("OriginService", "cart"))
+        service["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDirectory": {}}]
+        await client.replace(service)
+        await scene.says("OriginService", "cart", "ContainerHealthy", "NotApplied")
+        await scene.operator.kill()
+        await scene.operator.start()
+        await client.create(origin_service(scene.place.shop, "good"))
+        await client.create(to_origin(scene.place.shop, "good"))
+        await scene.says("EdgeRoute", "good", "Programmed", "True")
+        await eventually(lambda: deployed(client, scene, "good"), within_s=15, step_s=0.1)
+        await scene.quiet()
+        assert not scene.said("EdgeRoute", "web", since=began)
+        assert await scene.answers("cart.example") == 200
