@@ -189,6 +189,18 @@ def test_the_reference_is_up_to_date(tmp_path: Path) -> None:
     assert there == written, "run: make reference"
 
 
+def test_the_versions_that_are_told_are_those_that_the_tests_run_on() -> None:
+    requirements = (ROOT / "README.md").read_text().partition("## Requirements")[2].partition("\n## ")[0]
+    for folder, module in (("kubernetes", "k8s.io/kubernetes"), ("helm", "helm.sh/helm/v4")):
+        text = (ROOT / "tools" / "cluster" / "go" / folder / "go.mod").read_text()
+        version = re.search(rf"{module} v(\S+)", text)
+        assert version
+        assert version[1] in requirements
+    least = re.search(r"kubeVersion: .>=(\d+\.\d+)", (ROOT / "charts" / "edgerun" / "Chart.yaml").read_text())
+    assert least
+    assert f"Kubernetes {least[1]} or newer" in requirements
+
+
 def test_lines_of_prose_are_not_too_long() -> None:
     for page in PAGES:
         if page.parent.name == "reference" or page.name in ("CONTRIBUTING.md", "benchmarks.md"):
