@@ -12,7 +12,7 @@ FOR_IMAGE := --no-annotate --constraints requirements.txt --output-file tools/im
 setup: $(READY) ## Make .venv with everything that is needed (the first time: about 150 MB)
 
 $(READY): requirements.txt pyproject.toml tools/setup.sh
-	@tools/setup.sh
+	@tools/setup.sh >&2  # stdout is for what a target tells, such as a path
 	@touch $@
 
 demo: $(READY) ## Start the edge on examples/ and take the tour of demo/tour.yaml
