@@ -40,7 +40,7 @@ fmt: $(READY) ## Format and mend what can be mended by itself
 	@$(BIN)/ruff check --fix --quiet operator tests bench tools examples || true
 	@$(BIN)/ruff format operator tests bench tools examples
 
-bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuild time, memory (under 4 minutes)
+bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuild time, memory, a cluster's operator (8 minutes)
 	@tools/wrk.sh
 	@$(BIN)/python bench/run.py
 

@@ -1,4 +1,4 @@
-"""What `make bench` runs: three measurements, shown as tables and kept as JSON in bench/results.
+"""What `make bench` runs: four measurements, shown as tables and kept as JSON in bench/results.
 
 Nothing is compared with a number from another run or another machine: what is compared was measured in turns, here.
 What cannot be measured is said loudly and left out.
@@ -24,7 +24,9 @@ import throughput
 from edgerun.cli.tables import table
 
 T = TypeVar("T")
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+CLUSTER_LIMIT_S = 900
 
 
 def main() -> int:
@@ -34,12 +36,13 @@ def main() -> int:
     found["throughput"] = throughput_part()
     found["reaction"] = part("From saving a file to the first changed answer", reaction.measured, reaction_table)
     found["rebuild"] = part("Control plane by number of EdgeRoutes", rebuild.measured, rebuild_table)
+    found["cluster"] = cluster_part()
     RESULTS.mkdir(exist_ok=True)
     written = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     written.write_text(json.dumps(found, indent=2) + "\n")
     print(f"\n{written.relative_to(Path.cwd()) if written.is_relative_to(Path.cwd()) else written}, ", end="")
     print(f"{time.monotonic() - started:.0f} s in all")
-    return 0 if found["throughput"] else 3
+    return 0 if found["throughput"] and found["cluster"] else 3
 
 
 def surroundings() -> dict[str, Any]:
@@ -63,6 +66,47 @@ def throughput_part() -> list[dict[str, Any]]:
         return part(title, throughput.measured, throughput_table)
     print(f"\n{title}\n!!! NOT MEASURED: wrk is missing. Install it: sudo apt-get install wrk", file=sys.stderr)
     return []
+
+
+def cluster_part() -> dict[str, Any]:
+    """In a process of its own, which borrows from the tests what starts an API server."""
+    title = "Operator of a cluster, all objects applied at once, then two minutes at rest"
+    if reason := cluster_run("missing"):
+        print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
+        return {}
+    return part(title, lambda: cluster_run("measured"), cluster_table)
+
+
+def cluster_run(what: str) -> Any:
+    command = [sys.executable, str(ROOT / "bench" / "cluster.py"), what]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=CLUSTER_LIMIT_S, env=environment)
+    return json.loads(done.stdout)
+
+
+def cluster_table(found: dict[str, Any]) -> str:
+    names = ("control_s", "applied_s", "p50_s", "total_s", "cpu_s", "rss_before_mib", "rss_mib", "peak_mib")
+    header = (
+        "ROUTES",
+        "ORIGINS",
+        "CONTROL S",
+        "APPLIED S",
+        "P50 S",
+        "ALL S",
+        "CPU S",
+        "RSS BEFORE",
+        "RSS MIB",
+        "PEAK MIB",
+    )
+    numbers = [(str(found["routes"]), str(found["origins"]), *(f"{found[name]:.1f}" for name in names))]
+    count = {"edgeroutes": found["routes"], "originservices": found["origins"], "deployments": found["origins"]}
+    writes = [
+        (what, str(made), f"{made / count[kind]:.2f}" if (kind := what.split()[1].partition("/")[0]) in count else "")
+        for what, made in found["writes"].items()
+    ]
+    rest = f"at rest, {found['rest_s']} s: {sum(found['rest_writes'].values())} writes, CPU {found['rest_cpu_s']:.1f} s"
+    compared = f"all programmed / control: {found['total_s'] / found['control_s']:.1f}"
+    return "\n".join((table(header, numbers), compared, table(("WRITES", "NUMBER", "AN OBJECT"), writes), rest))
 
 
 def part(title: str, measured: Callable[[], T], shown: Callable[[T], str]) -> T:

@@ -1,7 +1,7 @@
 """`edgerun controller` in a hurry: with a lease of 6 s and a sweep every 5 s, instead of 15 s and a minute.
 
-python -P hurried.py EDGE_PORT PROBES_PORT controller ... is the command. A pod has the ports of the edge for itself; here
-it shares those of a machine. Trap: without -P this folder hides packages that the command needs.
+python -P hurried.py EDGE_PORT PROBES_PORT controller ... is the command. Pods have the ports of the edge to themselves,
+here they share those of a machine. Trap: without -P this folder hides packages that the command needs.
 """
 
 import functools
