@@ -37,6 +37,7 @@ SPEAKERS = (
     "translate/statuses.py",
     "sources/store.py",
     "api/conditions.py",
+    "api/problems.py",
     "runtime/observing.py",
     "infra/local/clusteronly.py",
     "infra/local/launch.py",

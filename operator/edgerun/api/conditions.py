@@ -3,6 +3,7 @@
 Positive polarity, but for Shadowed, which is present only while another route answers in this one's place.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
@@ -10,6 +11,9 @@ import msgspec
 
 from .meta import Condition
 from .problems import Refusal
+
+_KEPT = " (generation {} keeps serving)"
+_KEPT_AGAIN = re.compile(r" \(generation \d+ keeps serving\)$")
 
 
 class ConditionType(StrEnum):
@@ -37,8 +41,13 @@ def accepted(refusal: Refusal | None, serving: int | None) -> Condition:
     """Whether the newest version of an object is the one that serves; `serving` is the generation that does."""
     if refusal is None:
         return true(ConditionType.ACCEPTED, "Accepted")
-    kept = f" (generation {serving} keeps serving)" if serving is not None else ""
+    kept = _KEPT.format(serving) if serving is not None else ""
     return false(ConditionType.ACCEPTED, refusal.reason, refusal.message + kept)
+
+
+def words_of_refusal(condition: Condition) -> str:
+    """What `accepted` was told of the refusal."""
+    return _KEPT_AGAIN.sub("", condition.message)
 
 
 def folded(conditions: Iterable[Condition]) -> Condition:

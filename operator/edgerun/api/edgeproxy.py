@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from .meta import Condition, Frozen, ObjectKey, ObjectMeta
+from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "EdgeProxy"
 DEFAULT_NAME = "default"
@@ -82,6 +82,7 @@ class EdgeProxySpec(Frozen, frozen=True):
 
 class EdgeProxyStatus(Frozen, frozen=True):
     observed_generation: int = 0
+    serving: Kept | None = None
     replicas: int = 0
     ready_replicas: int = 0
     addresses: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ The match words and their precedence are Gateway API's (HTTPRoute v1). Field doc
 from collections.abc import Mapping
 from enum import StrEnum
 
-from .meta import Condition, Frozen, ObjectKey, ObjectMeta
+from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "EdgeRoute"
 
@@ -136,6 +136,7 @@ class EdgeRouteStatus(Frozen, frozen=True):
     """`url` is where its first hostname is reached through the edge."""
 
     observed_generation: int = 0
+    serving: Kept | None = None
     url: str = ""
     conditions: tuple[Condition, ...] = ()
     edges: tuple[EdgeStatus, ...] = ()

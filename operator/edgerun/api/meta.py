@@ -1,7 +1,7 @@
 """What every object has: its key, its metadata, its conditions (Kubernetes API conventions)."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -45,3 +45,10 @@ class Condition(Frozen, frozen=True, omit_defaults=False):
     message: str = ""
     observed_generation: int = 0
     last_transition_time: str = ""
+
+
+class Kept(Frozen, frozen=True):
+    """A version that serves in the place of a newer one that was refused."""
+
+    generation: int
+    spec: Mapping[str, Any]

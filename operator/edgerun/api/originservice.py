@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .meta import Condition, Frozen, ObjectKey, ObjectMeta
+from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "OriginService"
 DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
@@ -157,6 +157,7 @@ class OriginServiceSpec(Frozen, frozen=True):
 
 class OriginServiceStatus(Frozen, frozen=True):
     observed_generation: int = 0
+    serving: Kept | None = None
     url: str = ""
     conditions: tuple[Condition, ...] = ()
 

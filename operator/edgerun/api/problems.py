@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from .meta import ObjectKey
 
+REJECTED_BY_PROXY = "RejectedByProxy"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:

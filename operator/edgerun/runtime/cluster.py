@@ -122,6 +122,7 @@ class ClusterRuntime:
             self._tell,
             refusal,
             before=self._shown,
+            trusts_status=True,
             authenticate=self._authenticator(),
             rebuilding=metrics.rebuilding,
             traffic=metrics,

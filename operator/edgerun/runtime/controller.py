@@ -53,6 +53,7 @@ class Controller:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     before: Callable[[ObjectKey], Status | None] = lambda key: None
     authenticate: Authenticator | None = None
+    trusts_status: bool = False
     rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext
     traffic: Traffic | None = None
     holdoff: HoldOff = field(default_factory=HoldOff)
@@ -68,7 +69,7 @@ class Controller:
     _next: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.store = Store(self.edge, self.clock, self.holdoff.mark)
+        self.store = Store(self.edge, self.clock, self.holdoff.mark, self.trusts_status)
         self.server = Server(observer=self, authenticate=self.authenticate, traffic=self.traffic)
         self.crew = Crew(self.server.proxies, self._pods, time.monotonic)
         self.board = Board(self.crew, self.clock, self.before)

@@ -18,12 +18,13 @@ from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
-from ..api.problems import Problem, Refusal, summary
+from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..api.unsupported import unsupported
 from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, World
 from .documents import Lines
+from .remembering import remembered
 
 T = TypeVar("T")
 
@@ -83,11 +84,12 @@ def key_of(raw: Mapping[str, Any]) -> ObjectKey | None:
 
 @dataclass(slots=True)
 class Store:
-    """Feeds come in, Worlds go out."""
+    """Feeds come in, Worlds go out. `trusts_status` says that only a control plane writes the status of objects."""
 
     edge: Edge
     clock: Callable[[], datetime]
     changed: Changed
+    trusts_status: bool = False
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
@@ -139,7 +141,7 @@ class Store:
         entry = self.entries.get(served.key)
         if entry is None or entry.serving != served:
             return
-        refusal = Refusal(served.key, entry.generation, "RejectedByProxy", message)
+        refusal = Refusal(served.key, entry.generation, REJECTED_BY_PROXY, message)
         self.entries[served.key] = replace(entry, serving=entry.proven, refusal=refusal)
         self.changed(urgent=True)
 
@@ -176,11 +178,26 @@ class Store:
         created = before.created if before else stamped or rfc3339(self.clock())
         entry = Entry(seen.raw, seen.where, generation, created)
         verdict = _accepted(seen.raw, generation, created)
-        proven = before.proven if before else None
+        if before:
+            entry = replace(entry, serving=before.serving, proven=before.proven)
+        elif self.trusts_status:
+            entry = _recalled(key, entry)
+        if entry.refusal:
+            return entry
         if not isinstance(verdict, Rejected):
-            return replace(entry, serving=verdict, proven=proven)
-        refusal = Refusal(key, generation, verdict.reason, summary(verdict.problems))
-        return replace(entry, serving=before.serving if before else None, proven=proven, refusal=refusal)
+            return replace(entry, serving=verdict)
+        return replace(entry, refusal=Refusal(key, generation, verdict.reason, summary(verdict.problems)))
+
+
+def _recalled(key: ObjectKey, entry: Entry) -> Entry:
+    """With the version that served before this process began, and with what proxies said to the newest one since."""
+    told = remembered(key, entry.raw)
+    if told is None:
+        return entry
+    kept = _accepted({**entry.raw, "spec": told.serving.spec}, told.serving.generation, entry.created)
+    serving = None if isinstance(kept, Rejected) else kept
+    refusal = told.refusal if told.refusal and told.refusal.generation == entry.generation else None
+    return replace(entry, serving=serving, proven=serving, refusal=refusal)
 
 
 def _given(metadata: Mapping[str, Any], field: str, kind: type[T]) -> T | None:

@@ -10,6 +10,7 @@ from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxy, ServiceType
 from ..api.meta import Condition
 from ..api.pods import Deployment, Pod
+from .keeping import kept
 from .names import DEFAULT_PORTS
 from .observed import is_ready, trouble
 from .plan import Verdict
@@ -27,6 +28,7 @@ def fleet_verdict(proxy: EdgeProxy, world: World) -> Verdict:
         waits_for=_not_ready(observed) if world.installation else _not_here(proxy, world.edge),
         edge=proxy.metadata.name,
         fleet=observed,
+        kept=kept(proxy, refusal),
     )
 
 

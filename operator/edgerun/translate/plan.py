@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ..api.meta import Condition, ObjectKey
+from ..api.meta import Condition, Kept, ObjectKey
 from ..api.originservice import OriginService
 from .world import FleetObservation
 
@@ -48,6 +48,7 @@ class Verdict:
 
     `conditions` lack Programmed and Ready, transition times and nothing else. `waits_for` is a Ready condition
     that holds although everything else is fine: an origin without a replica, say. `edge` names who has to serve it.
+    `kept` is what serves in the place of the generation that was refused.
     """
 
     key: ObjectKey
@@ -56,6 +57,7 @@ class Verdict:
     url: str = ""
     waits_for: Condition | None = None
     edge: str = ""
+    kept: Kept | None = None
     fleet: FleetObservation | None = None
 
 

@@ -38,7 +38,9 @@ def route_status(verdict: Verdict, progress: Progress, before: EdgeRouteStatus, 
         (*verdict.conditions, programmed, ready), before.conditions, generation=verdict.generation, now=now
     )
     edge = EdgeStatus(name=progress.edge, proxies=progress.proxies, programmed=progress.programmed)
-    return EdgeRouteStatus(observed_generation=verdict.generation, url=verdict.url, conditions=parts, edges=(edge,))
+    return EdgeRouteStatus(
+        observed_generation=verdict.generation, serving=verdict.kept, url=verdict.url, conditions=parts, edges=(edge,)
+    )
 
 
 def fleet_status(verdict: Verdict, before: EdgeProxyStatus, *, now: str) -> EdgeProxyStatus:
@@ -47,6 +49,7 @@ def fleet_status(verdict: Verdict, before: EdgeProxyStatus, *, now: str) -> Edge
     ready = conditions.folded([*verdict.conditions, *([verdict.waits_for] if verdict.waits_for else [])])
     return EdgeProxyStatus(
         observed_generation=verdict.generation,
+        serving=verdict.kept,
         replicas=observed.replicas,
         ready_replicas=len(observed.ready),
         addresses=observed.addresses,
@@ -61,6 +64,7 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
     parts = (*verdict.conditions, conditions.folded(verdict.conditions))
     return OriginServiceStatus(
         observed_generation=verdict.generation,
+        serving=verdict.kept,
         url=verdict.url,
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )

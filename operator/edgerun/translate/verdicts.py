@@ -12,6 +12,7 @@ from ..api.meta import Condition, ObjectKey
 from ..api.originservice import OriginService
 from ..api.problems import Refusal
 from .fleets import fleet_verdict
+from .keeping import kept
 from .origins import Directory, Target, Targets
 from .plan import Verdict
 from .routes import RouteTable, Shadow
@@ -54,6 +55,7 @@ def _route_verdict(
         url=_route_url(route, edge) if edge else "",
         waits_for=(_silent(route, table) if table else None) or _not_ready(targets, directory),
         edge=route.spec.edge,
+        kept=kept(route, refusal),
     )
 
 
@@ -134,6 +136,7 @@ def _origin_verdict(service: OriginService, world: World) -> Verdict:
         generation=refusal.generation if refusal else service.metadata.generation,
         conditions=(conditions.accepted(refusal, service.metadata.generation), _healthy(observed)),
         url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
+        kept=kept(service, refusal),
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edgerun.api.meta import ObjectKey
+from edgerun.api.problems import Refusal
 from edgerun.sources.store import Gone, Seen, Store
 from edgerun.translate.world import Edge, World
 from support.objects import ready
@@ -22,8 +23,8 @@ class Wishes:
         self.urgent.append(urgent)
 
 
-def store(wishes: Wishes | None = None) -> Store:
-    return Store(Edge(), lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), wishes or Wishes())
+def store(wishes: Wishes | None = None, *, trusts_status: bool = False) -> Store:
+    return Store(Edge(), lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), wishes or Wishes(), trusts_status)
 
 
 def web(body: str = "hello", **metadata: Any) -> dict[str, Any]:
@@ -171,3 +172,56 @@ def test_a_document_without_a_name_is_left_to_the_source() -> None:
     for raw in ({}, {"kind": "EdgeRoute"}, web() | {"metadata": "web"}, web() | {"kind": ["EdgeRoute"]}):
         here.apply(Seen(raw))
     assert here.entries == {}
+
+
+def stored(spec: dict[str, Any], *, generation: int, reason: str, serving: dict[str, Any] | None) -> Seen:
+    """An EdgeRoute as an API server has it whose newest version was refused, and an older one may serve."""
+    message = "Duplicate header (generation 1 keeps serving)" if serving else "Duplicate header"
+    accepted = {"type": "Accepted", "status": "False", "reason": reason, "message": message}
+    status: dict[str, Any] = {"conditions": [accepted | {"observedGeneration": generation}]}
+    if serving:
+        status["serving"] = {"generation": 1, "spec": serving}
+    metadata = {"name": "web", "namespace": "shop", "generation": generation}
+    return Seen(
+        {
+            "apiVersion": "edgerun.dev/v1alpha1",
+            "kind": "EdgeRoute",
+            "metadata": metadata,
+            "spec": spec,
+            "status": status,
+        }
+    )
+
+
+GOOD: dict[str, Any] = {"rules": [{"name": "old", "respond": {"status": 200}}]}
+NEWER: dict[str, Any] = {"rules": [{"name": "new", "respond": {"status": 200}}]}
+
+
+def test_what_served_before_a_restart_serves_after_it_while_the_newest_version_is_refused() -> None:
+    here = store(trusts_status=True)
+    here.apply(stored(BAD_REGEX["spec"], generation=2, reason="UnsupportedValue", serving=GOOD))
+    (route,) = here.snapshot().routes
+    assert (route.metadata.generation, route.spec.rules[0].name) == (1, "old")
+    assert here.snapshot().refusals[WEB].generation == 2
+
+
+def test_what_a_proxy_refused_before_a_restart_is_not_tried_on_it_again() -> None:
+    here = store(trusts_status=True)
+    here.apply(stored(NEWER, generation=2, reason="RejectedByProxy", serving=GOOD))
+    (route,) = here.snapshot().routes
+    assert route.spec.rules[0].name == "old"
+    assert here.snapshot().refusals[WEB] == Refusal(WEB, 2, "RejectedByProxy", "Duplicate header")
+
+
+def test_a_version_that_came_while_nobody_looked_is_taken_though_the_one_before_was_refused() -> None:
+    here = store(trusts_status=True)
+    refused = stored(NEWER, generation=2, reason="RejectedByProxy", serving=GOOD)
+    here.apply(Seen({**refused.raw, "metadata": {**refused.raw["metadata"], "generation": 3}}))
+    (route,) = here.snapshot().routes
+    assert (route.metadata.generation, route.spec.rules[0].name) == (3, "new")
+
+
+def test_a_status_in_a_file_is_nobodys_word() -> None:
+    here = store()
+    here.apply(stored(BAD_REGEX["spec"], generation=2, reason="UnsupportedValue", serving=GOOD))
+    assert not here.snapshot().routes
