@@ -86,18 +86,8 @@ def cluster_run(what: str) -> Any:
 
 def cluster_table(found: dict[str, Any]) -> str:
     names = ("control_s", "applied_s", "p50_s", "total_s", "cpu_s", "rss_before_mib", "rss_mib", "peak_mib")
-    header = (
-        "ROUTES",
-        "ORIGINS",
-        "CONTROL S",
-        "APPLIED S",
-        "P50 S",
-        "ALL S",
-        "CPU S",
-        "RSS BEFORE",
-        "RSS MIB",
-        "PEAK MIB",
-    )
+    times = ("CONTROL S", "APPLIED S", "P50 S", "ALL S", "CPU S")
+    header = ("ROUTES", "ORIGINS", *times, "RSS BEFORE", "RSS MIB", "PEAK MIB")
     numbers = [(str(found["routes"]), str(found["origins"]), *(f"{found[name]:.1f}" for name in names))]
     count = {"edgeroutes": found["routes"], "originservices": found["origins"], "deployments": found["origins"]}
     writes = [
