@@ -21,6 +21,7 @@ import yaml
 from edgerun.api.meta import ObjectKey
 from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
+from edgerun.runtime.cluster import ClusterRuntime
 from edgerun.translate import edges
 from support import chart
 from support.apiserver import ApiServer, edge_route
@@ -390,6 +391,40 @@ async def test_an_operator_that_starts_anew_writes_nothing_and_no_status_flaps(
             await asyncio.sleep(3)
             assert await client.get(route_key(place)) == before
             assert writes(api) == []
+
+
+async def test_what_serves_in_the_place_of_a_refused_version_serves_on_after_a_restart(
+    place: Installation, client: Client
+) -> None:
+    await client.create(routed(place))
+    settings = place.settings()
+    async with operating(settings) as first:
+        await becomes(client, route_key(place), lambda raw: bool(condition(raw, "Accepted")), "taken")
+        worse = [{"matches": [{"path": {"type": "RegularExpression", "value": "("}}], "respond": {"status": 200}}]
+        newest = await client.get(route_key(place))
+        await client.replace({**newest, "spec": {**newest["spec"], "rules": worse}})
+        refused = await becomes(
+            client, route_key(place), lambda raw: condition(raw, "Accepted").get("status") == "False", "refused"
+        )
+        assert refused["status"]["serving"]["generation"] == 1
+        served = _served(first)
+    async with operating(settings) as second:
+        await eventually(lambda: second.leading.now and second.controller.published, within_s=WITHIN_S)
+        assert _served(second) == served
+        again = await client.get(route_key(place))
+        assert again["status"] == refused["status"]
+
+
+def _served(runtime: ClusterRuntime) -> list[tuple[int, str]]:
+    """Of every route its generation, and what it answers."""
+    published = runtime.controller.published
+    assert published
+    return [
+        (route.metadata.generation, rule.respond.body)
+        for route in published.world.routes
+        for rule in route.spec.rules
+        if rule.respond
+    ]
 
 
 def through(api: FaultyApi, folder: Path) -> Path:
