@@ -295,3 +295,25 @@ async def test_what_nobody_can_apply_disturbs_no_other_and_what_it_was_before_go
         await scene.quiet()
         assert not scene.said("EdgeRoute", "web", since=began)
         assert await scene.answers("cart.example") == 200
+
+
+async def test_a_version_that_may_not_serve_leaves_the_one_before_in_its_place_across_a_restart(
+    server: ApiServer, client: Client, namespace: str
+) -> None:
+    async with under_load(server, client, namespace) as scene:
+        for name in ("web", "cart"):
+            route = await client.get(scene.key("EdgeRoute", name))
+            (rule,) = route["spec"]["rules"]
+            unfit = {"type": "RegularExpression", "value": "/a(?!b).*"}  # of Envoy, not of an API server
+            await client.replace(
+                {**route, "spec": {**route["spec"], "rules": [{**rule, "matches": [{"path": unfit}]}]}}
+            )
+            await scene.says("EdgeRoute", name, "Accepted", "False")
+        for life in range(2):
+            await scene.operator.kill()
+            await scene.operator.start()
+            await client.create(edge_route(scene.place.shop, f"new-{life}", host=f"new-{life}.example"))
+            await scene.says("EdgeRoute", f"new-{life}", "Programmed", "True")
+        await scene.quiet()
+        for name in ("web", "cart"):
+            await scene.says("EdgeRoute", name, "Accepted", "False")
