@@ -68,7 +68,8 @@ class Session:
         if why_not := builds.why_no_cluster():
             self.not_run.append(f"all tests marked cluster: {why_not}")
             return
-        self.phase("on a cluster, one at a time", "-m", "cluster")
+        # Each of them may take minutes, and says itself how many.
+        self.phase("on a cluster, one at a time", "-m", "cluster", "-o", "faulthandler_timeout=0")
         if "CI" in os.environ:
             subprocess.run([sys.executable, "-m", "tools.cluster", "down"])
 
