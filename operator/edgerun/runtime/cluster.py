@@ -175,6 +175,7 @@ class ClusterRuntime:
             ("applier", self.applier.run()),
             ("statuses", self.statuses.run()),
             ("events", self._herald.run()),
+            ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
         )
@@ -224,6 +225,14 @@ class ClusterRuntime:
         self.controller.board.forget(key)
         self.statuses.gone(key)
         self._witness.gone(raw["metadata"]["uid"])
+
+    async def _catch_up(self) -> None:
+        """Say what changed while nobody led, or nobody could say it of all proxies."""
+        while True:
+            await self.leading.reunion()
+            self.statuses.nudge()
+            self._tell(tuple(self.controller.board.lines))
+            await self.leading.stands_by()
 
     def _sync(self) -> None:
         if all(source.synced for source in self.sources):

@@ -15,6 +15,7 @@ from ..xds.server import Server
 ANYWHERE = "[::]"  # of both protocols, where the machine has both
 GRACE_S = 2.0
 REUNION_S = 15.0  # what proxies get to find a new leader; their own pauses are at most 2 s, and 15 s until they notice
+LOOK_S = 0.25
 logger = logging.getLogger(__name__)
 
 
@@ -54,6 +55,16 @@ class Leading:
     async def leads(self) -> None:
         """Return when this replica leads."""
         await self._leads.wait()
+
+    async def stands_by(self) -> None:
+        """Return when another one may lead."""
+        await self._stands_by.wait()
+
+    async def reunion(self) -> None:
+        """Return when this replica leads and is `reunited`."""
+        while not self.reunited():
+            await self._leads.wait()
+            await asyncio.sleep(LOOK_S)
 
     def reunited(self) -> bool:
         """Whether what is said of routes is about all proxies, and not about those that were the first to come."""
