@@ -97,8 +97,8 @@ class Controller:
         done.set()
 
     def crew_complete(self) -> bool:
-        """Whether every proxy that takes requests has been heard of."""
-        return all(0 not in self.crew(edge) for edge in self.store.fleets)
+        """Whether every proxy that takes requests is connected and has been heard of."""
+        return all(self.crew.complete(edge) for edge in self.store.fleets)
 
     async def caught_up(self) -> None:
         """Return when every proxy serves what the store holds now, or the slowest had its time."""

@@ -35,6 +35,15 @@ class Crew:
             serials[proxy.id] = max(proxy.acked_serial, serials.get(proxy.id, 0))
         return tuple(serials.get(pod, 0) for pod in pods)
 
+    def complete(self, edge: str) -> bool:
+        """Whether each proxy that takes requests of `edge` is connected and has acknowledged something.
+
+        Last words do not count: whoever has begun to lead again would take them for a return, until they are forgotten.
+        """
+        serials = {proxy.id: proxy.acked_serial for proxy in self.connected() if proxy.fleet == edge}
+        pods = self.pods(edge)
+        return all(serials.get(pod, 0) for pod in (serials if pods is None else pods))
+
     def parted(self, proxy: Proxy) -> None:
         """`proxy` is not connected any more."""
         self._parted[proxy.fleet, proxy.id] = (self.clock() + PATIENCE_S, proxy.acked_serial)

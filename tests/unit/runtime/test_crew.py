@@ -68,3 +68,15 @@ def test_pods_of_one_name_in_two_fleets_are_two() -> None:
     fleet.part(fleet.connect("a", 7, fleet="other"))
     fleet.connect("a", 5, fleet="other")
     assert fleet.crew("default") == (0,)
+
+
+def test_a_crew_is_complete_when_all_who_take_requests_are_connected_whatever_they_said_before_they_parted() -> None:
+    fleet = Fleet("a")
+    assert not fleet.crew.complete("default")
+    fleet.part(fleet.connect("a", 7))
+    assert fleet.crew("default") == (7,)
+    assert not fleet.crew.complete("default"), "it may stay away, and is forgotten then"
+    back = fleet.connect("a", 0)
+    assert not fleet.crew.complete("default")
+    fleet.connected[fleet.connected.index(back)] = Proxy("a", "default", NOW, 8)
+    assert fleet.crew.complete("default")
