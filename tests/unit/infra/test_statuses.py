@@ -185,6 +185,23 @@ async def test_nothing_is_said_of_an_object_that_bears_the_name_of_another() -> 
         assert server.written[0]["metadata"]["uid"] == "u2"
 
 
+async def test_late_news_of_a_status_before_make_no_second_write() -> None:
+    server = Server()
+    async with writing(server) as writer:
+        for ready in ("False", "True"):
+            writer.see(KEY, raw(server.statuses[-1] if server.statuses else None))
+            writer.want(KEY, status(ready))
+            await asyncio.sleep(1)
+        writer.see(KEY, raw(status("False")))
+        await asyncio.sleep(1)
+        writer.see(KEY, raw(status("True")))
+        await asyncio.sleep(60)
+        assert server.statuses == [status("False"), status("True")]
+        writer.see(KEY, raw(status("False")))
+        await asyncio.sleep(3)
+        assert server.statuses[2:] == [status("True")], "it is what somebody else has written"
+
+
 async def test_a_conflict_with_somebody_who_wrote_at_the_same_moment_is_made_good() -> None:
     server = Server(ConflictError("the object has been modified"))
     async with writing(server) as writer:

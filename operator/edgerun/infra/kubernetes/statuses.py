@@ -18,6 +18,7 @@ from ...errors import ApiError, ConflictError, NotFoundError, UnavailableError
 
 CONCURRENCY = 8
 SOON_S = 0.1  # an object that was just applied is programmed within it: one write says both
+SETTLED_S = 2.0  # what was written and is said not to be there: somebody changed it, or the news are late
 LATER_S = 30.0
 BACKOFF_S = 1.0
 BACKOFF_LIMIT_S = 60.0
@@ -42,6 +43,7 @@ class StatusWriter:
     wrote: Callable[[Result], None] = lambda result: None
     _wanted: dict[ObjectKey, Object] = field(default_factory=dict)
     _there: dict[ObjectKey, tuple[str, Object]] = field(default_factory=dict)  # uid and status, as the server has it
+    _written: dict[ObjectKey, Object] = field(default_factory=dict)  # the last status by us
     _due: dict[ObjectKey, float] = field(default_factory=dict)
     _failures: dict[ObjectKey, int] = field(default_factory=dict)
     _busy: set[ObjectKey] = field(default_factory=set)
@@ -53,7 +55,7 @@ class StatusWriter:
         self._schedule(key)
 
     def gone(self, key: ObjectKey) -> None:
-        for memory in (self._wanted, self._there, self._due, self._failures):
+        for memory in (self._wanted, self._there, self._written, self._due, self._failures):
             memory.pop(key, None)
 
     def shown(self, key: ObjectKey) -> Object:
@@ -91,7 +93,8 @@ class StatusWriter:
         known = self._due.get(key)
         if known is not None and key in self._failures:
             return  # it waits until the next attempt
-        pause = SOON_S if _gist(wanted) != _gist(there[1]) else LATER_S
+        soon = SETTLED_S if wanted == self._written.get(key) else SOON_S
+        pause = soon if _gist(wanted) != _gist(there[1]) else LATER_S
         due = asyncio.get_running_loop().time() + pause
         self._due[key] = due if known is None else min(known, due)
         self._wake.set()
@@ -146,6 +149,7 @@ class StatusWriter:
         stored = await self.api.apply_status(_document(key, uid, wanted))
         if self._there.get(key, ("",))[0] == uid:
             self._there[key] = (uid, stored.get("status") or {})
+            self._written[key] = wanted
         self.wrote("changed")
 
     def _again(self, key: ObjectKey, wish_s: float = 0.0) -> int:
