@@ -8,41 +8,30 @@ time: else every route would be said to be down for a moment.
 """
 
 import asyncio
-import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from ..api.meta import ObjectKey
-from ..api.resources import RESOURCES
-from ..api.schema import kinds
-from ..credentials.rotation import Rotation, server_names
 from ..credentials.serving import server_credentials
-from ..errors import ApiError, NotFoundError
+from ..errors import ApiError
 from ..infra.kubernetes import client as kubernetes
 from ..infra.kubernetes.applier import Applier, Result
 from ..infra.kubernetes.client import Client
-from ..infra.kubernetes.events import Herald
-from ..infra.kubernetes.leader import Leader, Timing
-from ..infra.kubernetes.reviews import Reviews
+from ..infra.kubernetes.leader import Timing
 from ..infra.kubernetes.statuses import StatusWriter
-from ..infra.kubernetes.vault import SecretVault
 from ..metrics import Metrics
 from ..settings import ClusterSettings
-from ..sources.cluster import Cluster, Pace
-from ..sources.kubernetes import Watched
+from ..sources.cluster import Pace
 from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import key_of, made_by, owner_of
-from ..translate.labels import EDGE_PREFIX, OURS
 from ..translate.leadership import xds_endpoint
-from ..translate.manifests import owner
 from ..translate.plan import Plan
 from ..translate.world import Edge, Installation
-from ..xds.authentication import Authenticator
-from . import http
+from . import http, parts
 from .board import Status, as_document, from_document
 from .children import UNWATCHED, Children
 from .controller import Controller
@@ -53,7 +42,6 @@ from .observing import Observing
 from .vital_signs import vital_signs
 from .witness import Witness
 
-WATCHED_WORKLOADS = ("Deployment", "Pod")
 _TIMING, _PACE = Timing(), Pace()
 logger = logging.getLogger(__name__)
 
@@ -68,30 +56,11 @@ async def running(
     began = time.monotonic()
     metrics = Metrics(lambda: vital_signs(runtime, time.monotonic() - began), lease=settings.name)
     async with kubernetes.connected(settings.kubeconfig, observer=metrics.requested) as client:
-        place = await _installation(client, settings)
+        place = await parts.installation(client, settings)
         runtime = ClusterRuntime(settings, place, client, metrics, timing, pace)
         pages = http.pages(metrics, lambda: vital_signs(runtime, time.monotonic() - began))
         async with http.serving(pages, port=settings.http_port), runtime.serving():
             yield runtime
-
-
-async def _installation(client: Client, settings: ClusterSettings) -> Installation:
-    """Where this operator lives. Outside of a Deployment, while developing, nothing owns what it makes."""
-    key = ObjectKey("Deployment", settings.namespace, settings.name)
-    try:
-        uid = str((await client.get(key))["metadata"]["uid"])
-    except NotFoundError:
-        logger.warning("there is no %s: what this operator makes beside itself has no owner", key)
-        uid = ""
-    return Installation(
-        namespace=settings.namespace,
-        name=settings.name,
-        uid=uid,
-        image=settings.image,
-        image_pull_policy=settings.image_pull_policy,
-        image_pull_secrets=settings.image_pull_secrets,
-        xds_port=settings.xds_port,
-    )
 
 
 class ClusterRuntime:
@@ -107,15 +76,7 @@ class ClusterRuntime:
         pace: Pace,
     ) -> None:
         self._settings, self._place, self._client, self.metrics, self.pace = settings, place, client, metrics, pace
-        self.leader = Leader(
-            client,
-            ObjectKey("Lease", settings.namespace, settings.name),
-            identity=settings.pod_name,
-            gained=self._gained,
-            lost=self._lost,
-            metadata=owner(place),
-            timing=timing,
-        )
+        self.leader = parts.candidate(settings, place, client, timing, gained=self._gained, lost=self._lost)
         self.controller = Controller(
             Edge(ca_file=settings.ca_file),
             self._act,
@@ -123,11 +84,13 @@ class ClusterRuntime:
             refusal,
             before=self._shown,
             trusts_status=True,
-            authenticate=self._authenticator(),
+            authenticate=parts.authenticator(place, client, metrics),
             rebuilding=metrics.rebuilding,
             traffic=metrics,
         )
-        self.rotation = self._rotation()
+        self.rotation = parts.rotation(
+            settings, place, client, metrics, may_write=self.leader.valid, changed=self._trusting
+        )
         self.leading = Leading(
             self.controller.server,
             settings.xds_port,
@@ -136,16 +99,10 @@ class ClusterRuntime:
         )
         self.applier = Applier(client, self.leader.valid, self, ours=lambda raw: made_by(raw, place))
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
-        self.sources = tuple(self._sources())
+        self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
         self._children = Children(client, self.applier, self.observing, key_of(xds_endpoint(place, settings.pod_ip)))
-        self._herald = Herald(
-            client.create,
-            instance=settings.pod_name,
-            may_write=self._may_promise,
-            outcome=metrics.told,
-            meter=metrics.queue("events"),
-        )
+        self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
         self._witness = Witness(self._herald.tell)
         self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
         self._raw: dict[ObjectKey, Object] = {}  # with the status, as the API server has it
@@ -200,7 +157,7 @@ class ClusterRuntime:
     def _feed(self, change: Change) -> None:
         """The source sees an object, or sees it no longer."""
         key = key_of(change.raw) if isinstance(change, Seen) else change.key
-        if key.kind in WATCHED_WORKLOADS:
+        if key.kind in parts.WATCHED_WORKLOADS:
             self._feed_workload(key, change)
             return
         if isinstance(change, Seen):
@@ -292,33 +249,3 @@ class ClusterRuntime:
 
     def _shown(self, key: ObjectKey) -> Status | None:
         return from_document(key.kind, self.statuses.shown(key))
-
-    def _authenticator(self) -> Authenticator:
-        return Authenticator(
-            Reviews(self._client), namespace=self._place.namespace, prefix=EDGE_PREFIX, refused=self.metrics.turned_away
-        )
-
-    def _sources(self) -> Iterator[Cluster]:
-        """Of what is ours in the cluster; when some namespaces are watched only, edge pods are beside them."""
-        workloads = tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in WATCHED_WORKLOADS)
-        watched = (*(Watched(RESOURCES[kind]) for kind in kinds()), *workloads)
-        namespaces = self._settings.watch_namespaces
-        yield self._source(watched, namespaces)
-        if namespaces and self._place.namespace not in namespaces:
-            yield self._source(workloads, (self._place.namespace,))
-
-    def _source(self, watched: Sequence[Watched], namespaces: Sequence[str]) -> Cluster:
-        kubeconfig = self._settings.kubeconfig
-        login = functools.partial(kubernetes.access, kubeconfig)
-        return Cluster(watched, self._feed, self._client.list_, login, namespaces=namespaces, pace=self.pace)
-
-    def _rotation(self) -> Rotation:
-        (reference,) = owner(self._place).get("ownerReferences") or (None,)
-        vault = SecretVault(self._client, self._place.namespace, f"{self._place.name}-ca", owner=reference)
-        return Rotation(
-            vault,
-            names=server_names(self._settings.xds_service, self._place.namespace),
-            may_write=self.leader.valid,
-            changed=self._trusting,
-            rotated=self.metrics.rotated,
-        )

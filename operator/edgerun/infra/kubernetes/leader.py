@@ -82,8 +82,8 @@ class _Record:
 
 
 class Leader:
-    """One candidate. No other process may have its `identity` at the same time; one that is started anew in its place may,
-    and holds what that one held.
+    """One candidate. No other process may have its `identity` at the same time; one that is started anew in its place
+    may, and holds what that one held.
 
     `gained` and `lost` take turns and must not wait. Stop what writes before `run` is cancelled: that gives the Lease
     away at once. `metadata` is what the Lease has beside its name, such as an owner, should it have to be made.
