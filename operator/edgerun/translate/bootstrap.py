@@ -17,6 +17,7 @@ XDS_CLUSTER = "xds"
 ADMIN_CLUSTER = "admin"
 GIB = 1 << 30
 MAX_CONNECTIONS = 50_000
+GUARD_HEAP_BYTES = GIB // 8
 
 # What is worth keeping of the hundred and more series of each cluster: the number of routes must not drown the rest.
 CLUSTER_SERIES = (
@@ -97,6 +98,24 @@ def pod_bootstrap(
     """
     clusters = [xds_service_cluster(XDS_CLUSTER, channel, config_folder), _admin_cluster(admin_socket)]
     return _bootstrap({"cluster": fleet}, admin_socket, clusters, max_heap_bytes, max_downstream_connections)
+
+
+def guard_bootstrap(
+    *,
+    guard: str,
+    channel: Channel,
+    admin_socket: PurePosixPath,
+    config_folder: PurePosixPath = CONFIG_FOLDER,
+    max_heap_bytes: int = GUARD_HEAP_BYTES,
+) -> dict[str, Any]:
+    """The bootstrap of a guard, which belongs to the fleet `guard`. It has to run with `--concurrency 1`."""
+    return pod_bootstrap(
+        fleet=guard,
+        channel=channel,
+        admin_socket=admin_socket,
+        config_folder=config_folder,
+        max_heap_bytes=max_heap_bytes,
+    )
 
 
 def _bootstrap(

@@ -1,0 +1,149 @@
+"""A guard in front of a tiny app: a real Envoy with exactly the guard's resources, from the real xDS server."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from edgerun.api.meta import ObjectKey
+from edgerun.translate.bootstrap import ADMIN_CLUSTER, bootstrap, pod_bootstrap
+from edgerun.translate.channel import Channel
+from edgerun.translate.guard import Guard, guard_resources
+from edgerun.translate.guard_policy import Invokers
+from edgerun.xds.server import Server
+from support.poll import eventually
+from support.proxies import Envoy, free_port, listening
+from support.standalone import Answer, fetch
+from support.tokens import Key, compact, jwks
+from support.xds import Witness, resources
+
+ENVOY = Path(sys.executable).with_name("envoy")
+FLEET = "guard/shop/cart"
+ISSUER, AUDIENCE = "https://issuer.edgerun.test", "https://cart.shop.edgerun.test"
+CALLER = "system:serviceaccount:shop:web"
+LEEWAY_S = 5
+Headers = Sequence[tuple[str, str]]
+_NUMBERS = count(1)
+
+
+def claims(**others: Any) -> dict[str, Any]:
+    """What the issuer says in a credential that is good now."""
+    now = int(time.time())
+    said = {"iss": ISSUER, "sub": CALLER, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + 300, "jti": "j-1"}
+    return said | others
+
+
+def head(key: Key, **others: Any) -> dict[str, Any]:
+    return {"alg": "ES256", "kid": key.kid, "typ": "JWT"} | others
+
+
+def token(key: Key, **others: Any) -> str:
+    return compact(head(key), claims(**others), key.sign)
+
+
+def bearer(token: str) -> Headers:
+    return [("x-edgerun-authorization", f"Bearer {token}")]
+
+
+def guard(key: Key, **others: Any) -> Guard:
+    settings: dict[str, Any] = {
+        "origin": ObjectKey("OriginService", "shop", "cart"),
+        "audience": AUDIENCE,
+        "issuer": ISSUER,
+        "jwks": jwks(key),
+        "invokers": Invokers(namespaces=("shop",)),
+        "app_port": 1,
+        "listen_port": 1,
+        "address": "127.0.0.1",
+        "leeway_s": LEEWAY_S,
+    }
+    return Guard(**settings | others)
+
+
+@dataclass
+class Guarded:
+    """The guard that runs, and what it has logged."""
+
+    guard: Guard
+    server: Server
+    envoy: Envoy
+    witness: Witness
+    log: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    raw: list[str] = field(default_factory=list)
+
+    def change(self, **others: Any) -> int:
+        """Publish a guard that differs in this; the serial by which an ACK speaks of it."""
+        self.guard = replace(self.guard, **others)
+        return self.server.publish({FLEET: resources(*guard_resources(self.guard))})
+
+    async def changed(self, **others: Any) -> None:
+        assert await self.server.acknowledged(self.change(**others), timeout_s=5)
+
+    async def ask(self, headers: Headers = (), path: str = "/") -> tuple[Answer, Mapping[str, Any]]:
+        """One request, and the line of the log that tells of it."""
+        name = f"request-{next(_NUMBERS)}"
+        answer = await fetch(self.guard.listen_port, path, headers=[*headers, ("x-request-id", name)])
+        return answer, await self.logged(name)
+
+    async def logged(self, request_id: str) -> Mapping[str, Any]:
+        return await eventually(lambda: self.log.get(request_id), what=f"a line about {request_id}", step_s=0.003)
+
+
+@asynccontextmanager
+async def guarded(guard: Guard) -> AsyncIterator[Guarded]:
+    """Runs while the block does, on free ports."""
+    guard = replace(guard, listen_port=free_port(), probes_port=free_port())
+    witness = Witness()
+    server = Server(observer=witness)
+    with TemporaryDirectory() as directory:  # tmp_path is too long a name for a socket
+        folder = Path(directory)
+        await server.start(f"unix:{folder / 'xds.sock'}")
+        async with _process(folder) as envoy:
+            found = Guarded(guard, server, envoy, witness)
+            reading = asyncio.create_task(_read(found), name="the guard's log")
+            try:
+                found.change()
+                await listening(guard.listen_port)
+                yield found
+            finally:
+                reading.cancel()
+                await server.stop(grace_s=0.2)
+
+
+@asynccontextmanager
+async def _process(folder: Path) -> AsyncIterator[Envoy]:
+    config = bootstrap(
+        node_id="cart-1", cluster=FLEET, xds_socket=folder / "xds.sock", admin_socket=folder / "admin.sock"
+    )
+    of_pod = pod_bootstrap(fleet=FLEET, channel=Channel("x", 1), admin_socket=folder / "admin.sock")
+    clusters = of_pod["static_resources"]["clusters"]
+    config["static_resources"]["clusters"] += [one for one in clusters if one["name"] == ADMIN_CLUSTER]
+    flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-strategy", "immediate")
+    flush = ("--file-flush-interval-msec", "5")
+    process = await asyncio.create_subprocess_exec(
+        *(ENVOY, "--config-yaml", json.dumps(config), *flags, *flush),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        limit=1 << 20,
+    )
+    try:
+        yield Envoy(process, folder / "admin.sock")
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _read(found: Guarded) -> None:
+    assert found.envoy.process.stdout
+    async for line in found.envoy.process.stdout:
+        found.raw.append(line.decode(errors="replace"))
+        entry = json.loads(line)
+        found.log[str(entry["request_id"])] = entry
