@@ -278,6 +278,7 @@ _BRINGING = {
     "a bad one and a good one": brought(lambda text: [*bearer("x.y.z"), *bearer(text)], BAD_HEADER_BASE64),
     "two in one header": brought(lambda text: [(CREDENTIAL, f"Bearer {text},Bearer {text}")], UNFORMED),
     "two in one header, spaced": brought(lambda text: [(CREDENTIAL, f"Bearer {text}, Bearer {text}")], UNFORMED),
+    "a carriage return within": brought(lambda text: [(CREDENTIAL, f"Bearer {text}\rx")], policy("credential-form")),
     "in the app's own header": brought(lambda text: [("authorization", f"Bearer {text}")], MISSING),
     "in a header with underscores": brought(lambda text: [("x_edgerun_authorization", f"Bearer {text}")], MISSING),
     "in a cookie": brought(lambda text: [("cookie", f"{CREDENTIAL}={text}; access_token={text}")], MISSING),

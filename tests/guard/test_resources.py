@@ -18,6 +18,7 @@ from edgerun.translate.plan import Resource
 from support.golden import check
 from support.tokens import Key, jwks
 
+from .bad_credentials import BAD
 from .guarded import guard
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "guard"
@@ -89,3 +90,7 @@ def test_a_guard_starts_with_less_memory_than_an_edge_and_asks_for_all_the_rest(
     assert config["node"] == {"cluster": "guard/shop/cart"}
     assert config["overload_manager"]["resource_monitors"][0]["typed_config"]["max_heap_size_bytes"] == 128 << 20
     assert {one["name"] for one in config["static_resources"]["clusters"]} == {"xds", "admin"}
+
+
+def test_there_are_many_bad_credentials_and_each_has_a_name() -> None:
+    assert len({case.name for case in BAD}) == len(BAD) >= 160
