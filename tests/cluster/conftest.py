@@ -68,9 +68,12 @@ def image(loadable: None, archive: Path) -> str:
     return IMAGE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def release(cluster: Path, image: str) -> Iterator[Release]:
-    """Edgerun, installed with the values that users get; after the last test nothing of it may be left."""
+    """Edgerun, installed with the values that users get. After the last test of a module nothing of it may be left.
+
+    Not longer: its operator would take away what other modules make in the place of an operator.
+    """
     with installed(cluster, image) as release:
         yield release
 
