@@ -17,6 +17,7 @@ from edgerun.translate.bootstrap import ADMIN_CLUSTER, bootstrap, pod_bootstrap
 from edgerun.translate.channel import Channel
 from edgerun.translate.guard import Guard, guard_resources
 from edgerun.translate.guard_policy import Invokers
+from edgerun.translate.plan import Resource
 from edgerun.xds.server import Server
 from support.poll import eventually
 from support.proxies import Envoy, free_port, listening
@@ -75,16 +76,29 @@ class Guarded:
     server: Server
     envoy: Envoy
     witness: Witness
+    socket: Path
     log: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     raw: list[str] = field(default_factory=list)
 
     def change(self, **others: Any) -> int:
         """Publish a guard that differs in this; the serial by which an ACK speaks of it."""
         self.guard = replace(self.guard, **others)
-        return self.server.publish({FLEET: resources(*guard_resources(self.guard))})
+        return self.publish(*guard_resources(self.guard))
+
+    def publish(self, *some: Resource) -> int:
+        return self.server.publish({FLEET: resources(*some)})
 
     async def changed(self, **others: Any) -> None:
+        """Publish a guard that differs in this, and return when it is served."""
         assert await self.server.acknowledged(self.change(**others), timeout_s=5)
+
+    async def lose_control_plane(self) -> None:
+        await self.server.stop(grace_s=0.2)
+
+    async def find_control_plane(self) -> None:
+        """Another one at the same address, which has published nothing so far."""
+        self.server = Server(observer=self.witness)
+        await self.server.start(f"unix:{self.socket}")
 
     async def ask(self, headers: Headers = (), path: str = "/") -> tuple[Answer, Mapping[str, Any]]:
         """One request, and the line of the log that tells of it."""
@@ -99,22 +113,28 @@ class Guarded:
 @asynccontextmanager
 async def guarded(guard: Guard) -> AsyncIterator[Guarded]:
     """Runs while the block does, on free ports."""
+    async with told_nothing(guard) as found:
+        found.change()
+        await listening(found.guard.listen_port)
+        yield found
+
+
+@asynccontextmanager
+async def told_nothing(guard: Guard) -> AsyncIterator[Guarded]:
+    """One that is connected to a control plane which has published nothing so far."""
     guard = replace(guard, listen_port=free_port(), probes_port=free_port())
     witness = Witness()
-    server = Server(observer=witness)
     with TemporaryDirectory() as directory:  # tmp_path is too long a name for a socket
         folder = Path(directory)
-        await server.start(f"unix:{folder / 'xds.sock'}")
         async with _process(folder) as envoy:
-            found = Guarded(guard, server, envoy, witness)
+            found = Guarded(guard, Server(observer=witness), envoy, witness, folder / "xds.sock")
+            await found.server.start(f"unix:{found.socket}")
             reading = asyncio.create_task(_read(found), name="the guard's log")
             try:
-                found.change()
-                await listening(guard.listen_port)
                 yield found
             finally:
                 reading.cancel()
-                await server.stop(grace_s=0.2)
+                await found.server.stop(grace_s=0.2)
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The guard: an Envoy in front of one origin container, that knows who calls before the app spends a CPU cycle.
 
 Its listener and cluster are constant for the life of a pod; keys and policy come by ECDS (`guard_policy`), so that a
-key that is revoked is refused on open connections, and none is drained. Until they have come it refuses everybody.
+key that is revoked is refused on open connections, and none is drained. It does not listen before they have come; where
+one of them is taken away, everybody is refused.
 
 Traps: one worker only (`--concurrency 1`), or the limit of concurrency holds per worker. And Envoy counts a request
 that waits for a connection being opened as one that queues, so the queue is never shorter than the concurrency: an app
@@ -186,7 +187,7 @@ def _http_filters() -> list[Mapping[str, Any]]:
 
 
 def _by_discovery(name: str) -> Mapping[str, Any]:
-    """A filter that comes over ADS; the listener waits for it, and where it is said not to exist nobody is let in."""
+    """A filter that comes over ADS. The listener waits for it, and without it nobody is let in."""
     kinds = (jwt_authn_pb2.JwtAuthentication, rbac_pb2.RBAC)
     source = {
         "config_source": ADS | {"initial_fetch_timeout": {"seconds": 0}},

@@ -1,0 +1,173 @@
+"""Keys and policies change while callers keep their connections: what is good is never refused, what is not at once."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edgerun.translate.guard import guard_policies, guard_resources
+from edgerun.translate.guard_answers import NOT_READY
+from edgerun.translate.guard_policy import VERIFICATION, Invokers
+from edgerun.translate.plan import Resource, serialised
+from guard.callers import CLIENTS, calling
+from guard.guarded import Guarded, bearer, guard, guarded, token, told_nothing
+from support.origins import Origin, origin
+from support.poll import eventually
+from support.proxies import listening
+from support.standalone import fetch
+from support.tokens import Key, jwks
+
+pytestmark = pytest.mark.envoy
+ROTATIONS = 10
+KEY, NEXT = Key("k1"), Key("k2")
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Origin]:
+    async with origin("app") as app:
+        yield app
+
+
+@pytest.fixture
+async def running(app: Origin) -> AsyncIterator[Guarded]:
+    async with guarded(guard(KEY, app_port=app.port)) as running:
+        yield running
+
+
+async def test_keys_rotate_under_load_and_no_request_is_refused(running: Guarded) -> None:
+    signing = [KEY]
+    async with calling(running.guard.listen_port, lambda: token(signing[-1])) as callers:
+        for number in range(ROTATIONS):
+            new = Key(f"new-{number}")
+            await running.changed(jwks=jwks(signing[-1], new))  # published, and acknowledged
+            await callers.more()
+            signing.append(new)
+            await callers.more()
+            await running.changed(jwks=jwks(new))
+            await callers.more()
+    assert set(callers.answers) == {200}
+    assert len(callers.answers) >= 3 * ROTATIONS * 100
+    await unmoved(running)
+    answer, _ = await running.ask(bearer(token(signing[-2])))
+    assert answer.status == 401
+
+
+async def test_to_sign_before_the_key_is_published_would_cost_requests(running: Guarded) -> None:
+    """The order matters: without it the test above could not fail."""
+    signing = [KEY]
+    async with calling(running.guard.listen_port, lambda: token(signing[-1])) as callers:
+        await callers.more()
+        signing.append(NEXT)
+        await callers.more()
+        await running.changed(jwks=jwks(NEXT))
+        await callers.all_say(200)
+    assert 401 in callers.answers
+
+
+async def test_a_revoked_key_is_refused_within_a_second_on_connections_that_are_open(running: Guarded) -> None:
+    known = token(KEY)
+    async with calling(running.guard.listen_port, lambda: known) as callers:
+        await callers.all_say(200)
+        began = time.monotonic()
+        running.change(jwks=jwks(NEXT))
+        await callers.all_say(401, within_s=1)
+        took_s = time.monotonic() - began
+        known = token(NEXT)
+        await callers.all_say(200)
+    assert took_s < 1
+    assert callers.connections == CLIENTS
+    await unmoved(running)
+
+
+async def test_without_any_key_nobody_is_let_in_and_with_one_again_they_are(running: Guarded) -> None:
+    async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
+        for _ in range(3):
+            await callers.all_say(200)
+            running.change(jwks=jwks())
+            await callers.all_say(401, within_s=1)
+            running.change(jwks=jwks(KEY))
+        await callers.all_say(200)
+    running.change(jwks=jwks())
+    await eventually(lambda: refused_for_want_of_keys(running))
+
+
+async def refused_for_want_of_keys(running: Guarded) -> bool:
+    answer, entry = await running.ask(bearer(token(KEY)))
+    return answer.status == 401 and "matched_policy[no-keys]" in entry["details"]
+
+
+async def test_who_may_call_changes_on_connections_that_are_open(running: Guarded) -> None:
+    async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
+        for may, status in (
+            (Invokers(namespaces=("other",)), 403),
+            (Invokers(accounts=("shop/web",)), 200),
+            (Invokers(), 403),
+            (Invokers(subjects=("system:serviceaccount:shop:web",)), 200),
+        ):
+            running.change(invokers=may)
+            await callers.all_say(status, within_s=1)
+    await unmoved(running)
+
+
+async def test_while_the_control_plane_is_gone_all_goes_on(running: Guarded) -> None:
+    async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
+        await callers.more()
+        await running.lose_control_plane()
+        assert set(await callers.more(1000)) == {200}
+        assert (await running.ask(bearer(token(NEXT))))[0].status == 401
+        await running.find_control_plane()
+        running.change()
+        await eventually(lambda: bool(running.server.proxies()), within_s=10)
+        assert set(await callers.more(500)) == {200}
+        running.change(jwks=jwks(NEXT))
+        await callers.all_say(401, within_s=2)
+
+
+async def test_keys_that_no_envoy_can_read_leave_the_old_ones_in_place(running: Guarded) -> None:
+    running.publish(*(broken(one) if one.name == VERIFICATION else one for one in guard_resources(running.guard)))
+    await eventually(lambda: running.witness.refusals)
+    assert (await running.ask(bearer(token(KEY))))[0].status == 200
+    assert (await running.ask(bearer(token(NEXT))))[0].status == 401
+
+
+def broken(one: Resource) -> Resource:
+    return serialised(one.type_url, one.name, one.body.replace(b'"kty":"EC"', b'"kty":"EX"'))
+
+
+@pytest.mark.parametrize("missing", ["verification", "hygiene", "invokers"])
+async def test_each_part_of_its_policy_that_is_taken_away_closes_it(missing: str, running: Guarded) -> None:
+    running.publish(*(one for one in guard_resources(running.guard) if one.name != missing))
+    await eventually(lambda: closed(running))
+    await running.changed()
+    assert (await running.ask(bearer(token(KEY))))[0].status == 200
+
+
+async def closed(running: Guarded) -> bool:
+    answer, entry = await running.ask(bearer(token(KEY)))
+    said = answer.status, answer.body, answer.header("retry-after"), entry["details"]
+    return said == (503, NOT_READY, "1", "rbac_access_denied_matched_policy[unconfigured]")
+
+
+async def test_it_does_not_listen_before_its_policy_has_come(app: Origin) -> None:
+    async with told_nothing(guard(KEY, app_port=app.port)) as running:
+        policies = guard_policies(running.guard)
+        running.publish(*(one for one in guard_resources(running.guard) if one not in policies))
+
+        async def told() -> bool:
+            return await running.envoy.stat("listener_manager.listener_added") == 2
+
+        await eventually(told, within_s=20)
+        for port in (running.guard.listen_port, running.guard.probes_port):
+            with pytest.raises(OSError, match="Connect call failed"):
+                await fetch(port, "/ready")
+        await running.changed()
+        await listening(running.guard.listen_port)
+        assert (await running.ask(bearer(token(KEY))))[0].status == 200
+
+
+async def unmoved(running: Guarded) -> None:
+    """No listener was replaced or drained."""
+    assert await running.envoy.stats(r"^listener_manager\.(listener_modified|total_listeners_draining)$") == {
+        "listener_manager.listener_modified": 0,
+        "listener_manager.total_listeners_draining": 0,
+    }
