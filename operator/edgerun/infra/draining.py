@@ -12,7 +12,7 @@ from . import admin
 
 LEAST_S = 5.0  # kube-proxy follows within one second, the readiness probe fails after four
 POLL_S = 0.25
-_CONNECTIONS = "^http.edge.downstream_cx_active$"
+_CONNECTIONS = r"^http\.(edge|guard)\.downstream_cx_active$"
 
 
 async def drain(socket: Path, *, timeout_s: float, say: Callable[[str], None], least_s: float = LEAST_S) -> None:
