@@ -1,21 +1,24 @@
 """Keys and policies change while callers keep their connections: what is good is never refused, what is not at once."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 
 from edgerun.translate.guard import guard_policies, guard_resources
 from edgerun.translate.guard_answers import NOT_READY
 from edgerun.translate.guard_policy import VERIFICATION, Invokers
-from edgerun.translate.plan import Resource, serialised
+from edgerun.translate.plan import Resource, resource, serialised
 from guard.callers import CLIENTS, calling
-from guard.guarded import Guarded, bearer, guard, guarded, token, told_nothing
+from guard.guarded import Guarded, bearer, claims, guard, guarded, head, token, told_nothing
+from guard.making import Keys
 from support.origins import Origin, origin
 from support.poll import eventually
 from support.proxies import listening
 from support.standalone import fetch
-from support.tokens import Key, jwks
+from support.tokens import Key, Signer, compact, hs256, jwks, rs256
 
 pytestmark = pytest.mark.envoy
 ROTATIONS = 10
@@ -128,6 +131,40 @@ async def test_keys_that_no_envoy_can_read_leave_the_old_ones_in_place(running: 
     await eventually(lambda: running.witness.refusals)
     assert (await running.ask(bearer(token(KEY))))[0].status == 200
     assert (await running.ask(bearer(token(NEXT))))[0].status == 401
+
+
+# Only some signatures are as long as ours.
+FOREIGN: dict[str, tuple[str, str, Callable[[Keys], Signer]]] = {
+    "HS256": ("oct", "credential-form", lambda keys: hs256(keys.secret)),
+    "RS256": ("rsa", "credential-form", lambda keys: rs256(keys.rsa2048)),
+    "ES384": ("p384", "credential-form", lambda keys: keys.es384),
+    "EdDSA": ("ed", "token-alg", lambda keys: keys.okp.sign),
+}
+
+
+async def test_another_algorithm_is_refused_even_with_a_key_that_is_believed(running: Guarded) -> None:
+    keys = Keys()
+    running.publish(*(believing(one, keys.jwks()) for one in guard_resources(running.guard)))
+    await eventually(lambda: accepted(running, keys.good))
+    for alg, (kid, why, sign) in FOREIGN.items():
+        answer, entry = await running.ask(bearer(compact(head(KEY, alg=alg, kid=kid), claims(), sign(keys))))
+        assert answer.status == 401
+        assert f"matched_policy[{why}]" in entry["details"]
+
+
+async def accepted(running: Guarded, key: Key) -> bool:
+    return (await running.ask(bearer(token(key))))[0].status == 200
+
+
+def believing(one: Resource, keys: str) -> Resource:
+    """The verification, with keys as nobody has sorted them out."""
+    if one.name != VERIFICATION:
+        return one
+    extension = TypedExtensionConfig.FromString(one.body)
+    config = JwtAuthentication.FromString(extension.typed_config.value)
+    config.providers["edgerun"].local_jwks.inline_string = keys
+    extension.typed_config.Pack(config, deterministic=True)
+    return resource(one.name, extension)
 
 
 def broken(one: Resource) -> Resource:

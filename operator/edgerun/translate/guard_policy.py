@@ -74,7 +74,7 @@ def signing_keys(jwks: str) -> list[Mapping[str, str]]:
     return [{**key, "alg": "ES256", "use": "sig"} for key in sorted(public, key=lambda key: (key["kid"], key["x"]))]
 
 
-def hygiene(*, issuer: str, audience: str, leeway_s: int) -> Resource:
+def hygiene(*, audience: str, leeway_s: int) -> Resource:
     """Refuses, by the name of a policy each, what is signed and still no credential of ours for this origin."""
     policies = {
         "credential-form": _unless(_header_is(CREDENTIAL_HEADER, _CREDENTIAL)),
@@ -83,7 +83,6 @@ def hygiene(*, issuer: str, audience: str, leeway_s: int) -> Resource:
         "token-alg": _unless(_is(_HEADER, "alg", {"exact": "ES256"})),
         "token-typ": _unless({"or_ids": {"ids": [_is(_HEADER, "typ", {"exact": one}) for one in ("JWT", "at+jwt")]}}),
         "token-kid": _unless(_is(_HEADER, "kid", _regex(".+"))),
-        "token-iss": _unless(_is(_PAYLOAD, "iss", {"exact": issuer})),
         "token-aud": _unless(_is(_PAYLOAD, "aud", {"exact": audience})),
         "token-sub": _unless(_is(_PAYLOAD, "sub", _regex("[!-~]+"))),  # it becomes the value of a header
         "token-exp": _unless(_is_time("exp")),
