@@ -19,5 +19,5 @@ PACE = Pace(sweep_s=5, soon_s=1, settle_s=0.3)
 
 if __name__ == "__main__":
     edges.POD_PORT, edges.PROBES_PORT = int(sys.argv[1]), int(sys.argv[2])
-    cluster.running = functools.partial(cluster.running, timing=TIMING, pace=PACE)  # type: ignore[assignment]
+    cluster.running = functools.partial(cluster.running, timing=TIMING, pace=PACE)
     sys.exit(main(sys.argv[3:]))
