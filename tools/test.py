@@ -7,6 +7,7 @@ Trap: a phase in which pytest finds no test (exit code 5) is no failure, but a r
 """
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -26,6 +27,7 @@ _CLOSING = re.compile(
 )
 _SKIPPED = re.compile(r"^SKIPPED \[(?P<times>\d+)\] (?P<where>\S+): (?P<reason>.*)$")
 _NO_TESTS = 5
+_TIDIED_WITHIN_S = 120
 _ORDER = ("failed", "errors", "passed", "skipped", "xfailed", "xpassed", "warnings")
 _E2E = "all tests marked apiserver or cluster"
 
@@ -69,9 +71,11 @@ class Session:
             self.not_run.append(f"all tests marked cluster: {why_not}")
             return
         # Each of them may take minutes, and says itself how many.
-        self.phase("on a cluster, one at a time", "-m", "cluster", "-o", "faulthandler_timeout=0")
-        if "CI" in os.environ:
-            subprocess.run([sys.executable, "-m", "tools.cluster", "down"])
+        try:
+            self.phase("on a cluster, one at a time", "-m", "cluster", "-o", "faulthandler_timeout=0")
+        finally:
+            if "CI" in os.environ:
+                subprocess.run([sys.executable, "-m", "tools.cluster", "down"])
 
     def phase(self, name: str, *options: str) -> None:
         """Runs pytest, showing its output as it comes."""
@@ -82,7 +86,9 @@ class Session:
             try:
                 lines = [shown(line) for line in running.stdout]
             except KeyboardInterrupt:
-                running.send_signal(signal.SIGINT)
+                running.send_signal(signal.SIGINT)  # it takes away what its tests have started
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.communicate(timeout=_TIDIED_WITHIN_S)
                 raise
         closing = next((match for line in reversed(lines) if (match := _CLOSING.match(line))), None)
         self.counts += counted(closing["counts"] if closing else "")
@@ -91,8 +97,10 @@ class Session:
 
 
 def main() -> int:
-    # Being terminated is being interrupted: what was begun is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Being terminated is being interrupted: what was begun is stopped. Where a shell has us ignore the second, so would
+    # pytest.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="tools/test.py")
     parser.add_argument("suites", nargs="+", choices=("unit", "e2e"))
     parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], help="all that follows goes to pytest")
