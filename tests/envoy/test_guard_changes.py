@@ -37,6 +37,7 @@ async def running(app: Origin) -> AsyncIterator[Guarded]:
         yield running
 
 
+@pytest.mark.load
 async def test_keys_rotate_under_load_and_no_request_is_refused(running: Guarded) -> None:
     signing = [KEY]
     async with calling(running.guard.listen_port, lambda: token(signing[-1])) as callers:
@@ -55,6 +56,7 @@ async def test_keys_rotate_under_load_and_no_request_is_refused(running: Guarded
     assert answer.status == 401
 
 
+@pytest.mark.load
 async def test_to_sign_before_the_key_is_published_would_cost_requests(running: Guarded) -> None:
     """The order matters: without it the test above could not fail."""
     signing = [KEY]
@@ -67,6 +69,7 @@ async def test_to_sign_before_the_key_is_published_would_cost_requests(running: 
     assert 401 in callers.answers
 
 
+@pytest.mark.load
 async def test_a_revoked_key_is_refused_within_a_second_on_connections_that_are_open(running: Guarded) -> None:
     known = token(KEY)
     async with calling(running.guard.listen_port, lambda: known) as callers:
@@ -82,6 +85,7 @@ async def test_a_revoked_key_is_refused_within_a_second_on_connections_that_are_
     await unmoved(running)
 
 
+@pytest.mark.load
 async def test_without_any_key_nobody_is_let_in_and_with_one_again_they_are(running: Guarded) -> None:
     async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
         for _ in range(3):
@@ -99,6 +103,7 @@ async def refused_for_want_of_keys(running: Guarded) -> bool:
     return answer.status == 401 and "matched_policy[no-keys]" in entry["details"]
 
 
+@pytest.mark.load
 async def test_who_may_call_changes_on_connections_that_are_open(running: Guarded) -> None:
     async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
         for may, status in (
@@ -112,6 +117,7 @@ async def test_who_may_call_changes_on_connections_that_are_open(running: Guarde
     await unmoved(running)
 
 
+@pytest.mark.load
 async def test_while_the_control_plane_is_gone_all_goes_on(running: Guarded) -> None:
     async with calling(running.guard.listen_port, lambda: token(KEY)) as callers:
         await callers.more()
