@@ -11,7 +11,8 @@ import pytest
 
 from edgerun.api.meta import ObjectKey
 from edgerun.errors import ConflictError, NotFoundError, UnavailableError
-from edgerun.infra.kubernetes.leader import Leader
+from edgerun.infra.kubernetes.client import WRITE_S
+from edgerun.infra.kubernetes.leader import Leader, Timing
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 KEY = ObjectKey("Lease", "edgerun", "edgerun")
@@ -325,3 +326,8 @@ async def test_there_are_never_two_however_the_api_server_fails(cupboard: Cupboa
             assert len(leading) <= 1, leading
             led += len(leading)
     assert led > 1000, "somebody has to lead most of the time"
+
+
+async def test_a_write_that_is_begun_while_leading_ends_before_another_may_lead() -> None:
+    timing = Timing()
+    assert timing.renew_s + WRITE_S < timing.lease_s

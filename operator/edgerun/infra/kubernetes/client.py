@@ -35,6 +35,7 @@ from ...errors import (
 from .applying import FIELD_MANAGER
 
 TIMEOUT_S = 10.0  # of one call; a healthy API server answers in milliseconds
+WRITE_S = 4.0  # of one that changes something: one begun while leading ends before another may lead (`leader.Timing`)
 PAGE = 500  # objects of one LIST request, the page of kubectl
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
@@ -99,32 +100,32 @@ class Client:
     async def close(self) -> None:
         await self._api.close()
 
-    async def apply(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+    async def apply(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Server-side apply, also over the heads of other field managers; the object as it is stored now."""
         return await self._apply(manifest, "", timeout_s)
 
-    async def hand_over(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+    async def hand_over(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Have these fields belong to nobody in particular as well, so that they stay when we no longer apply them."""
         return await self._apply(manifest, "", timeout_s, manager=f"{FIELD_MANAGER}-handover")
 
-    async def apply_status(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+    async def apply_status(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """The same for `status`, and for nothing else that `manifest` holds."""
         return await self._apply(manifest, "status", timeout_s)
 
     async def get(self, key: ObjectKey, *, timeout_s: float = TIMEOUT_S) -> Object:
         return await self._call("GET", _path(key), timeout_s=timeout_s)
 
-    async def create(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+    async def create(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when it is there already. Reviews are created too: the answer is the verdict."""
         key = _key(manifest)
         path = RESOURCES[key.kind].path(key.namespace)
         return await self._call("POST", path, query=_STRICT, body=manifest, timeout_s=timeout_s)
 
-    async def replace(self, manifest: Object, *, timeout_s: float = TIMEOUT_S) -> Object:
+    async def replace(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when the stored version is not that of `metadata.resourceVersion`."""
         return await self._call("PUT", _path(_key(manifest)), query=_STRICT, body=manifest, timeout_s=timeout_s)
 
-    async def delete(self, key: ObjectKey, uid: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    async def delete(self, key: ObjectKey, uid: str, *, timeout_s: float = WRITE_S) -> None:
         """Deletes the object if it is the one of that `uid`, else raises ConflictError. Gone already is fine."""
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
