@@ -92,6 +92,29 @@ async def test_a_good_credential_passes(name: str, running: Guarded) -> None:
         assert not tells(answer, entry, headers)
 
 
+async def test_what_was_verified_once_is_not_believed_for_longer_than_it_is_valid(running: Guarded) -> None:
+    headers = bearer(token(KEYS.good, exp=int(time.time()) - LEEWAY_S + 3))
+    assert (await running.ask(headers))[0].status == 200
+
+    async def expired() -> bool:
+        answer, entry = await running.ask(headers)
+        assert (answer.status, "{Jwt_is_expired}" in entry["details"]) in ((200, False), (401, True))
+        return answer.status == 401
+
+    await eventually(expired, step_s=0.1)
+
+
+async def test_no_letter_of_it_can_be_another(running: Guarded) -> None:
+    text = token(KEYS.good)
+    taken = [at for at in range(len(text)) if (await running.ask(bearer(other_letter(text, at))))[0].status == 200]
+    assert taken == [], [text[at - 3 : at + 3] for at in taken]
+
+
+def other_letter(text: str, at: int) -> str:
+    other = "B" if text[at] == "A" else "A"
+    return text[:at] + other + text[at + 1 :]
+
+
 @pytest.mark.parametrize("sub", ["system:serviceaccount:till:clerk", "system:serviceaccount:shop:a.b-c", DEPLOYER])
 async def test_whoever_may_call_passes_and_the_app_hears_who_it_is(sub: str, running: Guarded) -> None:
     answer, entry = await running.ask(bearer(token(KEYS.good, sub=sub, jti="j-7")))

@@ -102,6 +102,9 @@ _SIGNATURES = {
     "a signature that goes on": signed(
         lambda keys: lambda signed: keys.good.sign(signed) + b"\0", policy("credential-form")
     ),
+    "a signature whose unused bits are set": text_of(
+        lambda text: text[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[text[-1]], policy("credential-form")
+    ),
     "claims changed after signing": text_of(
         lambda text: ".".join(
             [text.split(".")[0], encoded(json.dumps(claims(sub="root")).encode()), text.split(".")[2]]

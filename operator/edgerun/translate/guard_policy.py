@@ -27,8 +27,9 @@ JWT_FILTER = "envoy.filters.http.jwt_authn"
 CREDENTIAL_HEADER = "x-edgerun-authorization"
 UNCONFIGURED = "unconfigured"  # nothing has come yet: the guard's fault, not the caller's
 _PAYLOAD, _HEADER = "payload", "header"
-# A signature of ES256 has 64 bytes. Envoy reads the first 64 of a longer one: another token, and the same signature.
-_CREDENTIAL = r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}"
+# A signature of ES256 has 64 bytes, and the last of its letters four bits that say nothing. Envoy reads the first 64 of
+# a longer one, and any bits: other tokens, and the same signature.
+_CREDENTIAL = r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]"
 _YEAR_2100 = 4_102_444_800
 # Each would have to be understood to be ignored safely; the issuer's own headers are alg, kid and typ.
 _FOREIGN = ("b64", "crit", "cty", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip")
