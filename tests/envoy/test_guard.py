@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 
@@ -158,6 +159,43 @@ async def test_what_is_no_http_is_refused_before_anything_looks_at_it(name: str,
     assert answer.status == status
     assert why in line
     assert not tells(answer, {"line": line}, headers)
+
+
+FORGED = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.e30." + "A" * 86
+TARGETS = ["OPTIONS *", "CONNECT app:80", "GET http://app/x", "HEAD /", "OPTIONS /", "TRACE /", "POST /", "PATCH /"]
+
+
+@pytest.mark.parametrize("credential", [[], bearer(FORGED)], ids=["none", "forged"])
+@pytest.mark.parametrize("target", TARGETS)
+async def test_no_kind_of_request_passes_without(
+    target: str, credential: Headers, running: Guarded, app: Origin
+) -> None:
+    before = len(app.requests)
+    method, _, path = target.partition(" ")
+    answer = await fetch(running.guard.listen_port, path, method=method, headers=credential)
+    assert answer.status in (401, 404, 405), answer  # 404 is for what has no path
+    assert len(app.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("sub", "code"), [("system:serviceaccount:other:web", "PERMISSION_DENIED"), ("", "UNAUTHENTICATED")]
+)
+async def test_a_client_of_grpc_is_told_in_its_own_words_and_no_more(sub: str, code: str, running: Guarded) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.guard.listen_port}") as channel:
+        call = channel.unary_unary("/shop.Cart/Get")(b"", metadata=bearer(token(KEYS.good, sub=sub)), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+    assert caught.value.code() is grpc.StatusCode[code]
+    assert caught.value.details() in (FORBIDDEN, UNAUTHENTICATED)
+
+
+async def test_keys_are_asked_for_each_request_of_a_connection_of_http2(running: Guarded) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.guard.listen_port}") as channel:
+        for key, code in [(KEYS.good, "UNIMPLEMENTED"), (KEYS.stranger, "UNAUTHENTICATED")] * 2:
+            call = channel.unary_unary("/x?status=404")(b"", metadata=bearer(token(key)), timeout=5)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode[code], "the app, which speaks no gRPC, has answered 404"
 
 
 async def test_an_answer_does_not_repeat_what_the_request_said(running: Guarded) -> None:
