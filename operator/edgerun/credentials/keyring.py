@@ -184,9 +184,10 @@ def _lengthened(key: Key, policy: Policy) -> Key:
 
 
 def _tidied(keys: KeySet, policy: Policy) -> KeySet:
+    """Those that are over come first, in the order in which that was, and not all of them for ever."""
     over = keys.at(Phase.RETIRED, Phase.REVOKED)
-    forgotten = over[: max(len(over) - policy.remembered, 0)]
-    return replace(keys, keys=tuple(key for key in keys.keys if key not in forgotten))
+    rest = tuple(key for key in keys.keys if key.phase < Phase.RETIRED)
+    return replace(keys, keys=(*over[max(len(over) - policy.remembered, 0) :], *rest))
 
 
 def _due(key: Key, after: timedelta, now: datetime, policy: Policy) -> bool:

@@ -90,7 +90,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The oldest first. `rotate`: somebody wants the next key to sign, however young this one is."""
+    """Those that are over first, then the oldest first. `rotate`: the next is to sign, however young this one is."""
 
     keys: tuple[Key, ...] = ()
     rotate: bool = False

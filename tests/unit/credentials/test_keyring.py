@@ -170,10 +170,11 @@ def test_a_pending_one_signs_rather_than_none() -> None:
 
 
 def test_when_all_are_revoked_there_are_others(ring: Ring) -> None:
-    ring.revoke(1, START)
-    assert ring.phases == (Phase.SIGNING, Phase.REVOKED, Phase.PUBLISHED)
+    first = ring.kid(0)
+    assert ring.revoke(1, START) == (Phase.REVOKED, Phase.SIGNING, Phase.PUBLISHED)
+    assert ring.revoke(2, START) == (Phase.REVOKED, Phase.REVOKED, Phase.SIGNING, Phase.PUBLISHED)
     ring.revoke(2, START)
-    ring.revoke(0, START)
+    assert ring.kid(2) == first, "they are in the order in which they were revoked"
     assert ring.phases == (Phase.REVOKED, Phase.REVOKED, Phase.REVOKED, Phase.SIGNING, Phase.PUBLISHED)
 
 
@@ -258,6 +259,15 @@ def test_of_those_that_are_over_some_are_remembered(ring: Ring) -> None:
     assert ring.phases == (*[Phase.RETIRED] * POLICY.remembered, Phase.RETIRING, Phase.SIGNING, Phase.PUBLISHED)
 
 
+def test_the_one_that_was_just_revoked_is_remembered(ring: Ring) -> None:
+    for _ in range(POLICY.remembered):
+        ring.revoke(-1, START)
+    kid = ring.keys.signing.kid if ring.keys.signing else ""
+    ring.revoke(ring.phases.index(Phase.SIGNING), START)
+    assert ring.phases == (*[Phase.REVOKED] * POLICY.remembered, Phase.SIGNING, Phase.PUBLISHED)
+    assert ring.kid(POLICY.remembered - 1) == kid
+
+
 async def test_who_begins_at_once_agrees() -> None:
     safe = Safe()
 
@@ -285,7 +295,7 @@ async def test_of_two_that_write_at_once_the_second_looks_again() -> None:
     kid = ring.kid(1)
     stored = await changed(safe, lambda keys: revoke(keys, kid, START, POLICY, new_key=ring.chance))
     assert stored.rotate
-    assert [key.phase for key in stored.keys] == [Phase.SIGNING, Phase.REVOKED, Phase.PUBLISHED]
+    assert [key.phase for key in stored.keys] == [Phase.REVOKED, Phase.SIGNING, Phase.PUBLISHED]
     assert await changed(safe, lambda keys: keys) == stored
 
 
