@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from edgerun.translate.guard_answers import FORBIDDEN, UNAUTHENTICATED
-from edgerun.translate.guard_policy import Invokers
+from edgerun.translate.guard_policy import AHEAD_S, Invokers
 from guard.bad_credentials import BAD
 from guard.guarded import AUDIENCE, CALLER, LEEWAY_S, Guarded, Headers, bearer, claims, guard, guarded, head, token
 from guard.making import Case, Keys
@@ -74,7 +74,7 @@ GOOD: dict[str, Make] = {
     "for a day": lambda: token(KEYS.good, exp=int(time.time()) + 86_390),
     "expired a second less than the leeway ago": lambda: token(KEYS.good, exp=int(time.time()) - LEEWAY_S + 1),
     "valid in a second less than the leeway": lambda: token(KEYS.good, nbf=int(time.time()) + LEEWAY_S - 1),
-    "issued in a second less than the leeway": lambda: token(KEYS.good, iat=int(time.time()) + LEEWAY_S - 1),
+    "issued in less than a minute": lambda: token(KEYS.good, iat=int(time.time()) + AHEAD_S - 1),
     # Other bytes that say the same: no list of refused tokens could go by them.
     "with the other signature that anybody can make": lambda: compact(head(KEYS.good), claims(), KEYS.good.malleated),
     "with an exp that has a fraction": lambda: token(KEYS.good, exp=time.time() + 300.5),

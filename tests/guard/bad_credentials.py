@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 
+from edgerun.translate.guard_policy import AHEAD_S
 from support.tokens import compact, encoded, hs256, rs256, unsigned, without
 
 from .guarded import AUDIENCE, CALLER, ISSUER, LEEWAY_S, bearer, claims, head, token
@@ -134,7 +135,7 @@ _TIMES = {
     "nbf an hour ahead": moment("nbf", 3600, EARLY),
     "nbf is a string": claim("{Jwt_payload_[nbf]_field_is_not_an_integer}", nbf="now"),
     "iat an hour ahead": moment("iat", 3600, policy("token-of-the-future")),
-    "iat a second more than the leeway ahead": moment("iat", LEEWAY_S + 2, policy("token-of-the-future")),
+    "iat more than a minute ahead": moment("iat", AHEAD_S + 2, policy("token-of-the-future")),
     "iat is 2^63": claim(policy("token-iat"), iat=2**63),
     "no iat": lacking("iat", policy("token-iat")),
     "iat is a string": claim("{Jwt_payload_[iat]_field_is_not_an_integer}", iat="now"),

@@ -100,7 +100,7 @@ def guard_policies(guard: Guard) -> tuple[Resource, ...]:
             leeway_s=guard.leeway_s,
             max_life_s=guard.max_life_s,
         ),
-        hygiene(audience=guard.audience, leeway_s=guard.leeway_s),
+        hygiene(guard.audience),
         invokers(guard.invokers),
     )
 

@@ -31,6 +31,8 @@ _PAYLOAD, _HEADER = "payload", "header"
 # a longer one, and any bits: other tokens, and the same signature.
 _CREDENTIAL = r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]"
 _YEAR_2100 = 4_102_444_800
+# From when on it is valid, `nbf` tells, which is a little before that. This is for the issuer whose clock is wrong.
+AHEAD_S = 60
 # Each would have to be understood to be ignored safely; the issuer's own headers are alg, kid and typ.
 _FOREIGN = ("b64", "crit", "cty", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip")
 _KEPT_CREDENTIALS = 100  # verified ones that are not verified again; a push of keys forgets them
@@ -75,7 +77,7 @@ def signing_keys(jwks: str) -> list[Mapping[str, str]]:
     return [{**key, "alg": "ES256", "use": "sig"} for key in sorted(public, key=lambda key: (key["kid"], key["x"]))]
 
 
-def hygiene(*, audience: str, leeway_s: int) -> Resource:
+def hygiene(audience: str) -> Resource:
     """Refuses, by the name of a policy each, what is signed and still no credential of ours for this origin."""
     policies = {
         "credential-form": _unless(_header_is(CREDENTIAL_HEADER, _CREDENTIAL)),
@@ -88,7 +90,7 @@ def hygiene(*, audience: str, leeway_s: int) -> Resource:
         "token-sub": _unless(_is(_PAYLOAD, "sub", _regex("[!-~]+"))),  # it becomes the value of a header
         "token-exp": _unless(_is_time("exp")),
         "token-iat": _unless(_is_time("iat")),
-        "token-of-the-future": _when(_is_later("iat", leeway_s)),
+        "token-of-the-future": _when(_is_later("iat")),
     }
     return _extension(HYGIENE, _rbac("DENY", policies))
 
@@ -163,12 +165,12 @@ def _comma_in(header: str) -> Mapping[str, Any]:
     return {"call_expr": {"function": "contains", "target": value, "args": [_string(",")]}}
 
 
-def _is_later(claim: str, leeway_s: int) -> Mapping[str, Any]:
-    """`timestamp(int(payload[claim])) > request.time + duration("5s")`."""
+def _is_later(claim: str) -> Mapping[str, Any]:
+    """`timestamp(int(payload[claim])) > request.time + duration("60s")`."""
     value = _select(_name("metadata"), "filter_metadata")
     for key in (JWT_FILTER, _PAYLOAD, claim):
         value = _call("_[_]", value, _string(key))
-    limit = _call("_+_", _select(_name("request"), "time"), _call("duration", _string(f"{leeway_s}s")))
+    limit = _call("_+_", _select(_name("request"), "time"), _call("duration", _string(f"{AHEAD_S}s")))
     return _call("_>_", _call("timestamp", _call("int", value)), limit)
 
 
