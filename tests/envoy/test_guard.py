@@ -24,7 +24,7 @@ from support.tokens import compact
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 DEPLOYER = "spiffe://example.test/ci/deploy"
-CALLERS = Invokers(accounts=("till/clerk",), namespaces=("shop",), subjects=(DEPLOYER,))
+CALLERS = Invokers(accounts=("till/clerk",), namespaces=("shop", "big-shop"), subjects=(DEPLOYER,))
 CHALLENGES = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}
 BODIES = {401: UNAUTHENTICATED, 403: FORBIDDEN}
 KEYS = Keys()
@@ -116,7 +116,7 @@ def other_letter(text: str, at: int) -> str:
     return text[:at] + other + text[at + 1 :]
 
 
-@pytest.mark.parametrize("sub", ["system:serviceaccount:till:clerk", "system:serviceaccount:shop:a.b-c", DEPLOYER])
+@pytest.mark.parametrize("sub", ["system:serviceaccount:till:clerk", "system:serviceaccount:big-shop:a.b-c", DEPLOYER])
 async def test_whoever_may_call_passes_and_the_app_hears_who_it_is(sub: str, running: Guarded) -> None:
     answer, entry = await running.ask(bearer(token(KEYS.good, sub=sub, jti="j-7")))
     assert answer.status == 200
