@@ -15,6 +15,9 @@ The order of a revocation, in which only requests with the revoked key's tokens 
 3. Once all of them know the next key, which is at once when it was published before, `handing` gives it out and edges
    get its tokens. No edge ever holds a token that a verifier does not know the key of.
 4. When mercy ends verifiers drop the revoked key. An edge that has got its token by then has lost nothing.
+
+All of this holds as long as who may no longer write hands out nothing once `Policy.handover` is over, and verifiers do
+not go back to it.
 """
 
 from collections.abc import Mapping
@@ -130,7 +133,7 @@ def revoke(keys: KeySet, kid: str, now: datetime, policy: Policy, *, new_key: Ne
 
 
 def trusted(keys: KeySet, evidence: Evidence, policy: Policy) -> tuple[Key, ...]:
-    """What verifiers that are told of every change should trust now."""
+    """What verifiers that are told of every change should trust now; ask again when `Policy.mercy` has passed."""
     return tuple(key for key in keys.keys if key.phase.trusted or _spared(key, evidence, policy))
 
 

@@ -147,6 +147,8 @@ def decoded(data: Mapping[str, bytes]) -> KeySet:
         raise ValueError(f"its {_STATE} holds no keys") from None
     for key in found.keys:
         _check(key)
+    if len({key.kid for key in found.keys}) < len(found.keys):
+        raise ValueError(f"its {_STATE} holds a key twice")
     if len(found.at(Phase.SIGNING)) > 1:
         raise ValueError(f"its {_STATE} holds more than one key that signs")
     return found
@@ -163,6 +165,8 @@ def _check(key: Key) -> None:
 
 
 def _coordinates(private: Private) -> tuple[str, str]:
+    if not isinstance(private.curve, SECP256R1):
+        raise ValueError("a private key is not one of P-256")
     numbers = private.public_key().public_numbers()
     x, y = (_base64url(one.to_bytes(COORDINATE_BYTES, "big")) for one in (numbers.x, numbers.y))
     return x, y

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm
 
 from edgerun.credentials.keys import (
@@ -129,6 +131,15 @@ def _no_half(state: dict[str, list[dict[str, object]]]) -> None:
     state["keys"][0]["private"] = ""
 
 
+def _other_curve(state: dict[str, list[dict[str, object]]]) -> None:
+    form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    state["keys"][0]["private"] = generate_private_key(SECP384R1()).private_bytes(*form).decode()
+
+
+def _twice(state: dict[str, list[dict[str, object]]]) -> None:
+    state["keys"].append(state["keys"][-1])
+
+
 def _two_sign(state: dict[str, list[dict[str, object]]]) -> None:
     for one in state["keys"][:2]:
         one["history"] = [{"phase": 3, "at": START.isoformat()}]
@@ -142,6 +153,8 @@ def _two_sign(state: dict[str, list[dict[str, object]]]) -> None:
         (_no_history, "out of order"),
         (_other_half, "do not belong together"),
         (_no_half, "cannot be read"),
+        (_other_curve, "not one of P-256"),
+        (_twice, "holds a key twice"),
         (_two_sign, "more than one key that signs"),
     ],
 )
