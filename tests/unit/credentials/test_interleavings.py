@@ -187,7 +187,7 @@ class Interleavings(RuleBasedStateMachine):
         assert not keys.keys or len(keys.at(Phase.SIGNING)) == 1
         for key in self.before.keys:
             after = phase(keys, key.kid)
-            assert after >= key.phase if after else key.phase >= Phase.RETIRED
+            assert after >= key.phase if after else key.phase >= Phase.RETIRING, "more may retire than are remembered"
         old, new = self.before.signing, keys.signing
         if old and new and old.kid != new.kid and phase(keys, old.kid) is Phase.REVOKED:
             self.in_a_hurry.add(new.kid)
