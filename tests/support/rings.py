@@ -20,22 +20,18 @@ from .authorities import Clocks, Safe
 
 @dataclass(eq=False)
 class Verifier:
-    """`overdue_since`: since when it has not acknowledged the oldest of what it was told."""
+    """It is asked nothing before it is `ready`, which is when it has first been told whom to trust."""
 
     plane: "Plane"
     trusts: frozenset[str] = frozenset()
     ready: bool = False
-    told: deque[tuple[float, frozenset[str]]] = field(default_factory=deque)
+    told: deque[frozenset[str]] = field(default_factory=deque)
 
     def deliver(self) -> None:
         if self.told:
-            _, self.trusts = self.told.popleft()
+            self.trusts = self.told.popleft()
             self.ready = True
             self.plane.acknowledged[self] = self.trusts
-
-    @property
-    def overdue_since(self) -> float | None:
-        return self.told[0][0] if self.told else None
 
 
 @dataclass(eq=False)
@@ -103,7 +99,7 @@ class Plane:
         for one in self.verifiers:
             if self.told.get(one) != kids:
                 self.told[one] = kids
-                one.told.append((self.clocks.elapsed_s, kids))
+                one.told.append(kids)
 
     def hand(self) -> None:
         key = handing(self.keys, self.evidence(), self.policy)

@@ -41,7 +41,7 @@ class Interleavings(RuleBasedStateMachine):
         self.before = KeySet()
         self.revoked: set[str] = set()
         self.dropped: set[str] = set()
-        self.in_a_hurry: set[str] = set()
+        self.in_a_hurry: dict[str, float] = {}
 
     @initialize()
     def begin(self) -> None:
@@ -189,8 +189,9 @@ class Interleavings(RuleBasedStateMachine):
             after = phase(keys, key.kid)
             assert after >= key.phase if after else key.phase >= Phase.RETIRING, "more may retire than are remembered"
         old, new = self.before.signing, keys.signing
-        if old and new and old.kid != new.kid and phase(keys, old.kid) is Phase.REVOKED:
-            self.in_a_hurry.add(new.kid)
+        revoked = old and new and old.kid != new.kid and phase(keys, old.kid) is Phase.REVOKED
+        if new and revoked and any(new.kid not in one.trusts for one in self.verifiers):
+            self.in_a_hurry[new.kid] = self.clocks.elapsed_s
         self.revoked |= {key.kid for key in keys.at(Phase.REVOKED)}
         self.before = keys
 
@@ -207,7 +208,7 @@ class Interleavings(RuleBasedStateMachine):
                 continue
             for verifier in self.verifiers:
                 accepted = token.kid in verifier.trusts or not verifier.ready
-                assert accepted or (token.kid in self.in_a_hurry and self.stuck(verifier)), f"{token} is refused"
+                assert accepted or self.patience_was_over(token.kid), f"{token} is refused"
 
     def no_revoked_key_is_accepted_for_long(self) -> None:
         lasted = self.plane.evidence().lasted
@@ -218,11 +219,10 @@ class Interleavings(RuleBasedStateMachine):
                 up_to_date = kid not in self.plane.told.get(verifier, frozenset({kid}))
                 assert not (settled and up_to_date and kid in verifier.trusts and not spared)
 
-    def stuck(self, verifier: Verifier) -> bool:
-        """Tokens of the next key did not wait for it, which is what a revocation asks for."""
-        since = verifier.overdue_since
-        waited = since is not None and self.clocks.elapsed_s - since >= EVEN.patience.total_seconds()
-        return waited or verifier.plane is not self.plane
+    def patience_was_over(self, kid: str) -> bool:
+        """Its tokens did not wait for all verifiers, for the key before was revoked when not all knew this one."""
+        since = self.in_a_hurry.get(kid, self.clocks.elapsed_s)
+        return self.clocks.elapsed_s - since >= EVEN.patience.total_seconds()
 
 
 Interleavings.TestCase.settings = settings(
