@@ -106,8 +106,10 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5), promptly=st.booleans())
     def revoke(self, which: int, promptly: bool) -> None:
-        alive = [key for key in self.plane.keys.keys if key.phase < Phase.REVOKED]
-        self.plane.revoke(alive[-1 - which % len(alive)].kid)
+        alive = [key for key in stored(self.safe).keys if key.phase < Phase.REVOKED]
+        kid = alive[-1 - which % len(alive)].kid
+        assert self.plane.revoke(kid)
+        assert phase(stored(self.safe), kid) is Phase.REVOKED
         if promptly:
             self.tick()
 
@@ -125,8 +127,8 @@ class Interleavings(RuleBasedStateMachine):
         match work:
             case "r":
                 self.plane.rotate()
-            case "x" if self.plane.keys.signing:
-                self.plane.revoke(self.plane.keys.signing.kid)
+            case "x" if self.before.signing:
+                self.plane.revoke(self.before.signing.kid)
             case _:
                 self.plane.change(self.plane._advanced)
         self.safe.before_write = self.safe.after_write = lambda: None

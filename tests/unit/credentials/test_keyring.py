@@ -184,6 +184,25 @@ def test_without_any_next_one_a_new_one_signs(ring: Ring) -> None:
     assert [key.phase for key in left.keys] == [Phase.REVOKED, Phase.SIGNING, Phase.PUBLISHED]
 
 
+@pytest.mark.parametrize("phase", [Phase.PUBLISHED, Phase.SIGNING, Phase.RETIRING, Phase.RETIRED])
+def test_a_key_of_any_phase_can_be_revoked(ring: Ring, phase: Phase) -> None:
+    ring.go(START + DAY, ring.known(HOUR))
+    ring.go(START + DAY, ring.known(OVER))
+    ring.go(START + 2 * DAY, ring.known(HOUR))
+    assert ring.phases == (Phase.RETIRED, Phase.RETIRING, Phase.SIGNING, Phase.PUBLISHED)
+    kid = ring.kid(ring.phases.index(phase))
+    ring.revoke(ring.phases.index(phase), START + 2 * DAY)
+    (revoked,) = ring.keys.at(Phase.REVOKED)
+    assert (revoked.kid, revoked.since, revoked.private) == (kid, START + 2 * DAY, "")
+    assert kid not in {key.kid for key in trusted(ring.keys, ring.known(HOUR), POLICY)}
+    assert len(ring.keys.at(Phase.SIGNING)) == len(ring.keys.at(Phase.PUBLISHED)) == 1
+
+
+def test_a_pending_key_can_be_revoked() -> None:
+    ring = Ring(LATE_OVERLAP)
+    assert ring.revoke(1, START) == (Phase.REVOKED, Phase.SIGNING, Phase.PENDING)
+
+
 def test_a_revoked_one_stays_so(ring: Ring) -> None:
     ring.revoke(0, START)
     before = ring.keys
