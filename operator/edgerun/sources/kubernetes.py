@@ -82,6 +82,8 @@ class Sensor:
     def start(self) -> None:
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else two lines for every event of every object
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that signals are ours: we know
+        # Each attempt of each watch, while the API server is away: the sweep says it once.
+        logging.getLogger("kopf._cogs.clients.watching").setLevel(logging.CRITICAL)
         self._thread.start()
 
     async def stop(self) -> None:
