@@ -20,6 +20,12 @@ class ObjectKey(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
+def object_key(raw: Mapping[str, Any]) -> ObjectKey:
+    """The key of an object as an API server has it, or as it is sent there; a review has no name."""
+    metadata = raw.get("metadata", {})
+    return ObjectKey(raw["kind"], metadata.get("namespace", ""), metadata.get("name", ""))
+
+
 class Frozen(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """The base of every API shape: immutable, camelCase in YAML, lenient to fields of a newer CRD."""
 

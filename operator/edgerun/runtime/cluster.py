@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..api.meta import ObjectKey
+from ..api.meta import ObjectKey, object_key
 from ..credentials.serving import server_credentials
 from ..errors import ApiError
 from ..infra.kubernetes import client as kubernetes
@@ -27,7 +27,7 @@ from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
 from ..sources.store import Change, Gone, Seen
-from ..sources.workloads import key_of, made_by, owner_of
+from ..sources.workloads import made_by, owner_of
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
 from ..translate.world import Edge, Installation
@@ -101,7 +101,9 @@ class ClusterRuntime:
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
-        self._children = Children(client, self.applier, self.observing, key_of(xds_endpoint(place, settings.pod_ip)))
+        self._children = Children(
+            client, self.applier, self.observing, object_key(xds_endpoint(place, settings.pod_ip))
+        )
         self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
         self._witness = Witness(self._herald.tell)
         self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
@@ -156,7 +158,7 @@ class ClusterRuntime:
 
     def _feed(self, change: Change) -> None:
         """The source sees an object, or sees it no longer."""
-        key = key_of(change.raw) if isinstance(change, Seen) else change.key
+        key = object_key(change.raw) if isinstance(change, Seen) else change.key
         if key.kind in parts.WATCHED_WORKLOADS:
             self._feed_workload(key, change)
             return

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..api import edgeproxy, originservice
-from ..api.meta import ObjectKey
+from ..api.meta import ObjectKey, object_key
 from ..api.originservice import OriginService
 from ..errors import ApiError
 from ..infra.kubernetes.applier import TakenError
 from ..sources.store import Store
-from ..sources.workloads import Workloads, key_of, owner_of
+from ..sources.workloads import Workloads, owner_of
 from ..translate.fleets import fleet_observation
 from ..translate.observed import origin_observation
 from ..translate.world import OriginPhase
@@ -47,7 +47,7 @@ class Observing:
 
     def refused(self, manifest: Object, error: ApiError | None) -> None:
         """The API server will not have this object, or has it now."""
-        owner, key = owner_of(manifest), key_of(manifest)
+        owner, key = owner_of(manifest), object_key(manifest)
         if owner is None:
             return
         if error:

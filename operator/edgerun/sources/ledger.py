@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..api.meta import ObjectKey
+from ..api.meta import ObjectKey, object_key
 from .store import Feed, Gone, Seen
 
 _BY_SERVER = ("managedFields", "resourceVersion")  # they change when nothing does that matters
@@ -50,13 +50,13 @@ class Ledger:
 
     def knows(self, raw: Object) -> bool:
         """Whether this very object, in any version, is known."""
-        known = self._known.get(_key(raw))
+        known = self._known.get(object_key(raw))
         return known is not None and known.uid == raw["metadata"]["uid"]
 
     def see(self, raw: Object) -> bool:
         """The object is there. Returns whether that was fed."""
         metadata = raw["metadata"]
-        key, uid = _key(raw), metadata["uid"]
+        key, uid = object_key(raw), metadata["uid"]
         if uid in self._buried:
             return False
         if metadata.get("deletionTimestamp"):
@@ -70,13 +70,13 @@ class Ledger:
 
     def bury(self, raw: Object) -> bool:
         """The object is gone. Returns whether that was fed."""
-        return self._bury(_key(raw), raw["metadata"]["uid"])
+        return self._bury(object_key(raw), raw["metadata"]["uid"])
 
     def compare(self, kind: str, listed: Iterable[Object], began: float) -> Corrections:
         """Make up for what was not told, by the LIST of all objects of a kind that began at `began`."""
-        objects = [raw for raw in listed if not self._told_since(_key(raw), began)]
+        objects = [raw for raw in listed if not self._told_since(object_key(raw), began)]
         missed = sum(self.see(raw) for raw in objects if not self._current(raw))
-        there = {(_key(raw), raw["metadata"]["uid"]) for raw in objects}
+        there = {(object_key(raw), raw["metadata"]["uid"]) for raw in objects}
         ghosts = [
             (key, known.uid)
             for key, known in self._known.items()
@@ -102,12 +102,8 @@ class Ledger:
         return known is not None and known.told_at >= began
 
     def _current(self, raw: Object) -> bool:
-        known, metadata = self._known.get(_key(raw)), raw["metadata"]
+        known, metadata = self._known.get(object_key(raw)), raw["metadata"]
         return known is not None and known[:2] == (metadata["uid"], metadata["resourceVersion"])
-
-
-def _key(raw: Object) -> ObjectKey:
-    return ObjectKey(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
 
 
 def _born(metadata: Object) -> tuple[str, int]:

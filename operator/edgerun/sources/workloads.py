@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api import API_VERSION, edgeproxy, originservice
-from ..api.meta import ObjectKey
+from ..api.meta import ObjectKey, object_key
 from ..translate.labels import EDGE_PROXY, MANAGED_BY, MANAGER, ORIGIN_SERVICE, object_name
 from ..translate.world import Installation
 
@@ -35,7 +35,7 @@ class Workloads:
 
     def see(self, raw: Object) -> None:
         """An object is there, as it is now."""
-        key, owner = key_of(raw), owner_of(raw)
+        key, owner = object_key(raw), owner_of(raw)
         before = self._objects.get(key)
         if before is not None and owner_of(before) != owner:
             self.gone(key)
@@ -94,7 +94,3 @@ def made_by(raw: Object, place: Installation) -> bool:
         return True
     operators = {one["name"] for one in references if one["kind"] == "Deployment"}
     return metadata.get("namespace") == place.namespace and (not operators or place.name in operators)
-
-
-def key_of(raw: Object) -> ObjectKey:
-    return ObjectKey(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])

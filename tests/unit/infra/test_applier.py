@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgerun.api.meta import ObjectKey
+from edgerun.api.meta import ObjectKey, object_key
 from edgerun.errors import ApiError, InvalidError, NotFoundError, UnavailableError
 from edgerun.infra.kubernetes.applier import BACKOFF_LIMIT_S, CONCURRENCY, Applier, Result, TakenError
-from edgerun.infra.kubernetes.applying import Object, key_of, stamped
+from edgerun.infra.kubernetes.applying import Object, stamped
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -56,7 +56,7 @@ class Server:
         return deepcopy(self.objects[key])
 
     async def apply(self, manifest: Object) -> Object:
-        key = key_of(manifest)
+        key = object_key(manifest)
         await self._asked("apply", key.name)
         if self.fails:
             raise self.fails.pop(0)
@@ -82,13 +82,13 @@ class Server:
 
     def put(self, manifest: Object) -> dict[str, Any]:
         """As if by anybody."""
-        before = self.objects.get(key_of(manifest))
+        before = self.objects.get(object_key(manifest))
         self.uids += 1
         raw = deepcopy(dict(manifest))
         metadata: dict[str, Any] = before["metadata"] if before else {"uid": str(self.uids), "generation": 0}
         raw["metadata"] |= {"uid": metadata["uid"], "generation": metadata["generation"] + 1}
         self.shows(raw)
-        self.objects[key_of(raw)] = raw
+        self.objects[object_key(raw)] = raw
         return raw
 
     # What the applier tells.
@@ -160,7 +160,7 @@ async def test_what_somebody_else_changed_is_put_right_and_what_they_added_is_le
         applier.see(made)
         await asyncio.sleep(SOON_S)
         assert server.written == [("apply", "a")] * 2
-        more = deepcopy(server.objects[key_of(made)])
+        more = deepcopy(server.objects[object_key(made)])
         more["spec"]["paused"] = True
         more["metadata"]["annotations"]["theirs"] = "1"
         applier.see(more)
@@ -176,7 +176,7 @@ async def test_a_field_that_is_wanted_no_more_is_taken_away() -> None:
         applier.want([manifest(replicas=2)])
         await asyncio.sleep(SOON_S)
     assert len(server.written) == 2
-    assert server.objects[key_of(manifest())]["spec"] == {"replicas": 2}
+    assert server.objects[object_key(manifest())]["spec"] == {"replicas": 2}
 
 
 async def test_a_number_of_replicas_that_is_left_to_an_autoscaler_stays() -> None:
@@ -184,7 +184,7 @@ async def test_a_number_of_replicas_that_is_left_to_an_autoscaler_stays() -> Non
     async with applying(server) as applier:
         applier.want([manifest(replicas=5)])
         await asyncio.sleep(SOON_S)
-        made = server.objects[key_of(manifest())]
+        made = server.objects[object_key(manifest())]
         owned = {"manager": "edgerun", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
         made["metadata"]["managedFields"] = [owned]
         applier.want([manifest()])
@@ -204,7 +204,7 @@ async def test_a_value_that_the_server_writes_in_its_own_way_is_applied_once() -
     async with applying(server) as applier:
         applier.want([manifest(cpu="0.5")])
         await asyncio.sleep(SOON_S)
-        applier.see(server.objects[key_of(manifest())])
+        applier.see(server.objects[object_key(manifest())])
         applier.nudge()
         await asyncio.sleep(60)
     assert server.written == [("apply", "a")]
@@ -220,7 +220,7 @@ async def test_an_object_of_somebody_else_is_not_taken_over() -> None:
         await asyncio.sleep(SOON_S)
         assert server.written == [("apply", "b")]
         assert "not made by Edgerun" in server.words["a"]
-        del server.objects[key_of(theirs)]
+        del server.objects[object_key(theirs)]
         await asyncio.sleep(BACKOFF_LIMIT_S)
         assert server.written[-1] == ("apply", "a")
         assert server.words == {}
@@ -234,7 +234,7 @@ async def test_of_two_that_want_the_same_name_the_first_has_it_and_the_other_is_
         assert "is made for something else already" in server.words["a"]
         await asyncio.sleep(60)
     assert server.written == [("apply", "a")]
-    assert server.objects[key_of(manifest())]["spec"] == {"first": True}
+    assert server.objects[object_key(manifest())]["spec"] == {"first": True}
 
 
 async def test_being_taken_is_an_error_of_the_api() -> None:
@@ -246,7 +246,7 @@ async def test_late_news_of_an_object_that_we_changed_meanwhile_is_no_reason_to_
     async with applying(server) as applier:
         applier.want([manifest(replicas=1)])
         await asyncio.sleep(SOON_S)
-        old = deepcopy(server.objects[key_of(manifest())])
+        old = deepcopy(server.objects[object_key(manifest())])
         applier.want([manifest(replicas=2)])
         await asyncio.sleep(SOON_S)
         applier.see(old)
@@ -259,7 +259,7 @@ async def test_late_news_is_known_by_its_version_where_there_is_no_generation() 
     async with applying(server) as applier:
         applier.want([manifest(replicas=1)])
         await asyncio.sleep(SOON_S)
-        now = deepcopy(server.objects[key_of(manifest())])
+        now = deepcopy(server.objects[object_key(manifest())])
         del now["metadata"]["generation"]
         applier.see({**now, "metadata": {**now["metadata"], "resourceVersion": "10"}})
         wrong = {**now, "spec": {"replicas": 9}, "metadata": {**now["metadata"], "resourceVersion": "9"}}
@@ -294,7 +294,7 @@ async def test_an_object_that_vanishes_while_its_deletion_waits_its_turn_disturb
             applier.see(server.put(manifest(f"old{number}")))
         applier.want([])
         await asyncio.sleep(0)
-        last = key_of(manifest(f"old{CONCURRENCY}"))
+        last = object_key(manifest(f"old{CONCURRENCY}"))
         await asyncio.sleep(0.005)
         applier.gone(last)
         await asyncio.sleep(SOON_S)
@@ -312,7 +312,7 @@ async def test_what_is_wanted_anew_while_it_waits_its_turn_is_applied_once_and_a
         await asyncio.sleep(SOON_S)
     assert server.written.count(("apply", "a")) == 1
     assert ("apply", "b") not in server.written
-    assert server.objects[key_of(manifest("a"))]["spec"] == {"replicas": 2}
+    assert server.objects[object_key(manifest("a"))]["spec"] == {"replicas": 2}
 
 
 async def test_nothing_is_written_while_another_leads_and_all_of_it_afterwards() -> None:
@@ -367,7 +367,7 @@ async def test_of_what_nobody_watches_nothing_is_known_to_a_new_leader() -> None
         server.put(stamped(manifest("slice", kind="EndpointSlice", address="another")))
         applier.nudge({"EndpointSlice"})
         await asyncio.sleep(SOON_S)
-    assert server.objects[key_of(slice_)]["spec"] == {"address": "me"}
+    assert server.objects[object_key(slice_)]["spec"] == {"address": "me"}
 
 
 async def test_a_refusal_is_said_and_tried_again_with_growing_pauses_each_object_by_itself() -> None:
@@ -443,13 +443,13 @@ async def test_an_object_on_its_way_out_is_made_anew_when_it_is_gone() -> None:
     async with applying(server) as applier:
         applier.want([manifest("a")])
         await asyncio.sleep(SOON_S)
-        ending = server.objects[key_of(manifest())]
+        ending = server.objects[object_key(manifest())]
         ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        applier.gone(key_of(ending))  # what the source makes of it
+        applier.gone(object_key(ending))  # what the source makes of it
         await asyncio.sleep(30)
         assert len(server.written) == 1, "what is applied to it would go with it"
         assert server.words == {}
-        del server.objects[key_of(ending)]
+        del server.objects[object_key(ending)]
         await asyncio.sleep(11)
         assert len(server.written) == 2
 
@@ -462,9 +462,9 @@ async def test_a_list_tells_what_is_gone_but_not_what_was_made_while_it_was_on_i
         began = asyncio.get_running_loop().time()
         applier.want([manifest("a"), manifest("b"), manifest("c")])
         await asyncio.sleep(SOON_S)
-        gone = applier.replace("Deployment", [server.objects[key_of(manifest("a"))]], began)
-        assert gone == (key_of(manifest("b")),)
-        del server.objects[key_of(manifest("b"))]
+        gone = applier.replace("Deployment", [server.objects[object_key(manifest("a"))]], began)
+        assert gone == (object_key(manifest("b")),)
+        del server.objects[object_key(manifest("b"))]
         await asyncio.sleep(SOON_S)
         assert server.written[3:] == [("apply", "b")]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgerun.api.meta import ObjectKey
+from edgerun.api.meta import ObjectKey, object_key
 from edgerun.errors import ApiError, ForbiddenError, NotFoundError
 from edgerun.infra.kubernetes.applier import Applier, Result
-from edgerun.infra.kubernetes.applying import Object, key_of
+from edgerun.infra.kubernetes.applying import Object
 from edgerun.runtime.children import LISTED, LOOK_S, ROUNDS, Children
 from edgerun.runtime.observing import Observing
 from edgerun.sources.store import Seen, Store
@@ -35,7 +35,7 @@ class House:
 
     def __init__(self) -> None:
         self.objects = {
-            key_of(raw): raw for raw in (made("ConfigMap"), made("Service", spec={"clusterIP": "10.0.0.1"}))
+            object_key(raw): raw for raw in (made("ConfigMap"), made("Service", spec={"clusterIP": "10.0.0.1"}))
         }
         self.asked: list[str] = []
         self.error: ApiError | None = None
@@ -122,11 +122,11 @@ async def test_at_rest_everything_is_looked_at_once_a_minute() -> None:
 async def test_an_address_that_is_awaited_is_found_within_seconds() -> None:
     house = House()
     house.leads.set()
-    service = house.objects.pop(key_of(made("Service")))
+    service = house.objects.pop(object_key(made("Service")))
     async with looking(house):
         await asyncio.sleep(1)
         assert not house.addresses
-        house.objects[key_of(service)] = service
+        house.objects[object_key(service)] = service
         await asyncio.sleep(LOOK_S)
         assert house.addresses == ("10.0.0.1",)
         assert house.asked.count("ConfigMap") == 1, "only Services have addresses"

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ...api.meta import ObjectKey
+from ...api.meta import ObjectKey, object_key
 from ...errors import ApiError, NotFoundError, UnavailableError
-from .applying import FIELD_MANAGER, Applied, Object, differs, key_of, left_behind, stamped, unscaled, view
+from .applying import FIELD_MANAGER, Applied, Object, differs, left_behind, stamped, unscaled, view
 
 CONCURRENCY = 8
 BACKOFF_S = 0.5  # doubled with every refusal of the same object
@@ -96,7 +96,7 @@ class Applier:
         """From now on exactly these should be there; what is `spared` is not deleted although it is not among them."""
         before, wanted = self._wanted or {}, dict[ObjectKey, _Wanted]()
         for manifest in manifests:
-            key = key_of(manifest)
+            key = object_key(manifest)
             if key in wanted:
                 self.observer.refused(manifest, TakenError(f"{key} is made for something else already", status=409))
                 continue
@@ -115,7 +115,7 @@ class Applier:
 
     def see(self, raw: Object) -> None:
         """An object of a kind that we make is there, as it is now."""
-        key = key_of(raw)
+        key = object_key(raw)
         if not _older(raw, self._there.get(key)):
             self._there[key] = raw
             self._doubt(key)
@@ -127,7 +127,7 @@ class Applier:
 
     def replace(self, kind: str, listed: Iterable[Object], began: float) -> tuple[ObjectKey, ...]:
         """These were all objects of a kind at some moment after `began`; the keys of those that are gone."""
-        now = {key_of(raw): raw for raw in listed}
+        now = {object_key(raw): raw for raw in listed}
         gone = tuple(
             key for key in self._there if key.kind == kind and key not in now and self._told_before(key, began)
         )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api import GROUP
-from ...api.meta import ObjectKey
 
 STAMP = f"{GROUP}/applied"
 FIELD_MANAGER = "edgerun"
@@ -29,11 +28,6 @@ class Applied:
 
     manifest: Object
     shown: Any
-
-
-def key_of(raw: Object) -> ObjectKey:
-    metadata = raw["metadata"]
-    return ObjectKey(raw["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
 def stamped(manifest: Object) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from ... import __version__
 from ...access import Access
-from ...api.meta import ObjectKey
+from ...api.meta import ObjectKey, object_key
 from ...api.resources import RESOURCES
 from ...errors import (
     ApiError,
@@ -117,13 +117,13 @@ class Client:
 
     async def create(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when it is there already. Reviews are created too: the answer is the verdict."""
-        key = _key(manifest)
+        key = object_key(manifest)
         path = RESOURCES[key.kind].path(key.namespace)
         return await self._call("POST", path, query=_STRICT, body=manifest, timeout_s=timeout_s)
 
     async def replace(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when the stored version is not that of `metadata.resourceVersion`."""
-        return await self._call("PUT", _path(_key(manifest)), query=_STRICT, body=manifest, timeout_s=timeout_s)
+        return await self._call("PUT", _path(object_key(manifest)), query=_STRICT, body=manifest, timeout_s=timeout_s)
 
     async def delete(self, key: ObjectKey, uid: str, *, timeout_s: float = WRITE_S) -> None:
         """Deletes the object if it is the one of that `uid`, else raises ConflictError. Gone already is fine."""
@@ -161,7 +161,7 @@ class Client:
     async def _apply(
         self, manifest: Object, subresource: str, timeout_s: float, *, manager: str = FIELD_MANAGER
     ) -> Object:
-        path = _path(_key(manifest), subresource)
+        path = _path(object_key(manifest), subresource)
         query = _STRICT | {"force": "true", "fieldManager": manager}
         return await self._call("PATCH", path, query=query, body=manifest, media=_APPLY, timeout_s=timeout_s)
 
@@ -238,11 +238,6 @@ def _api(configuration: Configuration) -> ApiClient:
     api = ApiClient(configuration)
     api.user_agent = f"edgerun/{__version__}"
     return api
-
-
-def _key(manifest: Object) -> ObjectKey:
-    metadata = manifest.get("metadata", {})  # reviews have none
-    return ObjectKey(manifest["kind"], metadata.get("namespace", ""), metadata.get("name", ""))
 
 
 def _path(key: ObjectKey, subresource: str = "") -> str:
