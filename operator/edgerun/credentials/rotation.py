@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from ..complaint import Complaint
 from ..errors import ApiError, ConflictError, NotFoundError
 from .authority import POLICY, Authorities, Policy, Server, advance, bundle, decoded, encoded, issue, signer, worn
 from .certificates import ENTROPY, Entropy
@@ -69,7 +70,7 @@ class Rotation:
         self._server: Server | None = None
         self._out_since = 0.0
         self._ready = asyncio.Event()
-        self._complaint = ""
+        self._complaint = Complaint(logger, "the authorities of the xDS server cannot be looked after")
         self.bundle = ""
 
     async def run(self) -> None:
@@ -101,9 +102,9 @@ class Rotation:
         try:
             await self._tend_authorities()
         except ApiError as error:
-            self._complain(str(error))
+            self._complaint.say(str(error))
         else:
-            self._complaint = ""
+            self._complaint.end()
         self._tend_server()
 
     async def _tend_authorities(self) -> None:
@@ -171,12 +172,6 @@ class Rotation:
         self._ready.set()
         self._rotated(succeeded=True)
         logger.info("the xDS server has a new certificate, good until %s", self._server.ends.isoformat())
-
-    def _complain(self, message: str) -> None:
-        """Once for each reason: an outage is one event."""
-        if message != self._complaint:
-            self._complaint = message
-            logger.warning("the authorities of the xDS server cannot be looked after: %s", message)
 
 
 def _news(before: Authorities, after: Authorities) -> str:

@@ -7,11 +7,12 @@ anybody touches. The one EndpointSlice is asked for by its name, for the operato
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
 from ..api.meta import ObjectKey
+from ..complaint import Complaint
 from ..errors import ApiError, NotFoundError
 from ..infra.kubernetes.applier import Applier
 from ..translate.labels import OURS
@@ -42,7 +43,9 @@ class Children:
     applier: Applier
     observing: Observing
     endpoint: ObjectKey
-    _complaint: str = ""
+    _complaint: Complaint = field(
+        default_factory=lambda: Complaint(logger, "what belongs to the edges cannot be looked at")
+    )
 
     async def run(self, leads: Callable[[], Awaitable[None]]) -> None:
         """Look again and again while `leads` returns, until cancelled."""
@@ -60,9 +63,9 @@ class Children:
                 await self._list(kind)
             await self._look_at_endpoint()
         except ApiError as error:
-            self._complain(str(error))
+            self._complaint.say(str(error))
         else:
-            self._complaint = ""
+            self._complaint.end()
 
     async def _list(self, kind: str) -> None:
         began = asyncio.get_running_loop().time()
@@ -78,9 +81,3 @@ class Children:
             self.applier.see(await self.api.get(self.endpoint))
         except NotFoundError:
             self.applier.gone(self.endpoint)
-
-    def _complain(self, message: str) -> None:
-        """Once for each reason: an outage is one event, not one per attempt."""
-        if message != self._complaint:
-            self._complaint = message
-            logger.warning("what belongs to the edges cannot be looked at: %s", message)

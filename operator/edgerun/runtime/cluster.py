@@ -8,7 +8,6 @@ time: else every route would be said to be down for a moment.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -43,7 +42,6 @@ from .vital_signs import vital_signs
 from .witness import Witness
 
 _TIMING, _PACE = Timing(), Pace()
-logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -75,7 +73,7 @@ class ClusterRuntime:
         timing: Timing,
         pace: Pace,
     ) -> None:
-        self._settings, self._place, self._client, self.metrics, self.pace = settings, place, client, metrics, pace
+        self._settings, self._place, self.metrics, self.pace = settings, place, metrics, pace
         self.leader = parts.candidate(settings, place, client, timing, gained=self._gained, lost=self._lost)
         self.controller = Controller(
             Edge(ca_file=settings.ca_file),

@@ -14,6 +14,7 @@ from ..api import API_VERSION, edgeproxy, edgeroute
 from ..api.edgeproxy import DEFAULT_NAME
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
+from ..complaint import Complaint
 from ..errors import ApiError, ConflictError
 from ..sources.store import Entry
 from ..translate.labels import MANAGED_BY, MANAGER
@@ -37,8 +38,10 @@ class DefaultEdge:
     spec: Mapping[str, Any]
     may_write: Callable[[], bool]
     _missing: bool = False
-    _complaint: str = ""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _complaint: Complaint = field(
+        default_factory=lambda: Complaint(logger, f"the EdgeProxy {DEFAULT_NAME} cannot be made")
+    )
 
     def look(self, entries: Mapping[ObjectKey, Entry]) -> None:
         """These are all objects there are."""
@@ -70,14 +73,9 @@ class DefaultEdge:
         except ConflictError:
             return  # somebody was faster
         except ApiError as error:
-            self._complain(str(error))
+            self._complaint.say(str(error))
             await asyncio.sleep(RETRY_S)
             self._wake.set()
         else:
-            self._complaint = ""
+            self._complaint.end()
             logger.info("made the EdgeProxy %s, for a route needs it", DEFAULT_NAME)
-
-    def _complain(self, message: str) -> None:
-        if message != self._complaint:
-            self._complaint = message
-            logger.warning("the EdgeProxy %s cannot be made: %s", DEFAULT_NAME, message)

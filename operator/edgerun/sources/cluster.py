@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..access import Login
+from ..complaint import Complaint
 from ..errors import ApiError, UnavailableError
 from .kubernetes import Sensor, Watched
 from .ledger import Corrections, Ledger
@@ -68,7 +69,7 @@ class Cluster:
         self._swept_at: float | None = None
         self._tried_at = self._loop.time()
         self._deaf = False
-        self._complaint = ""
+        self._complaint = Complaint(logger, "objects cannot be listed")
         self.corrections = Corrections()
 
     @property
@@ -142,7 +143,7 @@ class Cluster:
             try:
                 return await self._sweep()
             except ApiError as error:
-                self._complain(str(error))
+                self._complaint.say(str(error))
                 wish_s = error.retry_after_s if isinstance(error, UnavailableError) else 0.0
                 self._tried_at = self._loop.time()
             await asyncio.sleep(max(wait_s, wish_s))
@@ -159,7 +160,8 @@ class Cluster:
             found += self._ledger.compare(kind, objects, began)
         self._ledger.forget(began - self._pace.sweep_s)
         self._judge(found, expected=expected)
-        self._swept_at, self._tried_at, self._complaint = began, self._loop.time(), ""
+        self._swept_at, self._tried_at = began, self._loop.time()
+        self._complaint.end()
 
     async def _list(self, watched: Watched) -> list[Object]:
         found: list[Object] = []
@@ -178,9 +180,3 @@ class Cluster:
         if deaf and self._deaf:
             self._sensor.restart()
         self._deaf = deaf
-
-    def _complain(self, message: str) -> None:
-        """Once for each reason: an outage is one event, not one per attempt."""
-        if message != self._complaint:
-            self._complaint = message
-            logger.warning("objects cannot be listed: %s", message)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ...api.meta import ObjectKey
+from ...complaint import Complaint
 from ...errors import ApiError, ConflictError, NotFoundError
 
 SPREAD = 1.2  # candidates wait up to so much longer, so that they do not all ask at once
@@ -108,7 +109,7 @@ class Leader:
         self._timing, self._clock, self._jitter = timing, clock, jitter
         self._record: _Record | None = None
         self._valid_until: float | None = None
-        self._complaint = ""
+        self._complaint = Complaint(logger, f"the lease {key} cannot be asked for")
 
     @property
     def holder(self) -> str:
@@ -137,11 +138,11 @@ class Leader:
             async with asyncio.timeout(self._call_s()):
                 began = await self._held_since()
         except TimeoutError:
-            self._complain("the API server does not answer")
+            self._complaint.say("the API server does not answer")
         except ApiError as error:
-            self._complain(str(error))
+            self._complaint.say(str(error))
         else:
-            self._complaint = ""
+            self._complaint.end()
             self._answered(began)
         if self._valid_until is not None and not self.valid():
             self._end()
@@ -246,12 +247,6 @@ class Leader:
         """A holder must notice the end of its time even while it waits for an answer."""
         left = self._timing.call_s if self._valid_until is None else self._valid_until - self._clock()
         return max(0.0, min(self._timing.call_s, left))
-
-    def _complain(self, message: str) -> None:
-        """Once for each reason: an outage is one event, not one per attempt."""
-        if message != self._complaint:
-            self._complaint = message
-            logger.warning("the lease %s cannot be asked for: %s", self._key, message)
 
 
 def _micro_time() -> str:
