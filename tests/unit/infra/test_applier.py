@@ -13,6 +13,7 @@ from edgerun.api.meta import ObjectKey, object_key
 from edgerun.errors import ApiError, InvalidError, NotFoundError, UnavailableError
 from edgerun.infra.kubernetes.applier import BACKOFF_LIMIT_S, CONCURRENCY, Applier, Result, TakenError
 from edgerun.infra.kubernetes.applying import Object, stamped
+from support.working import at_work
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -111,13 +112,8 @@ class Server:
 
 @asynccontextmanager
 async def applying(server: Server) -> AsyncIterator[Applier]:
-    task = asyncio.create_task(server.applier.run(), name="applier")
-    try:
+    async with at_work(server.applier.run(), "the applier"):
         yield server.applier
-        assert not task.done(), "the applier ended"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_is_wanted_is_made_and_then_left_alone() -> None:

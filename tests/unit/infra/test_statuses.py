@@ -10,6 +10,7 @@ import pytest
 from edgerun.api.meta import ObjectKey
 from edgerun.errors import ApiError, ConflictError, ForbiddenError, NotFoundError, UnavailableError
 from edgerun.infra.kubernetes.statuses import CONCURRENCY, LATER_S, Object, StatusWriter
+from support.working import at_work
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -55,13 +56,8 @@ class Server:
 
 @asynccontextmanager
 async def writing(server: Server) -> AsyncIterator[StatusWriter]:
-    task = asyncio.create_task(server.writer.run(), name="statuses")
-    try:
+    async with at_work(server.writer.run(), "the writer"):
         yield server.writer
-        assert not task.done(), "the writer ended"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_object_that_is_programmed_within_a_moment_gets_one_write() -> None:

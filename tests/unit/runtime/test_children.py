@@ -18,6 +18,7 @@ from edgerun.runtime.observing import Observing
 from edgerun.sources.store import Seen, Store
 from edgerun.translate.labels import OURS, edge_labels
 from edgerun.translate.world import Edge
+from support.working import at_work
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -90,13 +91,8 @@ async def looking(house: House) -> AsyncIterator[None]:
     async def leads() -> None:
         await house.leads.wait()
 
-    task = asyncio.create_task(house.children.run(leads), name="children")
-    try:
+    async with at_work(house.children.run(leads), "children"):
         yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_follower_asks_for_nothing_and_a_leader_at_once() -> None:

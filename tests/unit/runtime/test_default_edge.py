@@ -12,6 +12,7 @@ from edgerun.errors import ApiError, ConflictError, ForbiddenError
 from edgerun.runtime.default_edge import RETRY_S, DefaultEdge, Object
 from edgerun.sources.store import Gone, Seen, Store
 from edgerun.translate.world import Edge
+from support.working import at_work
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -46,13 +47,8 @@ class House:
 
 @asynccontextmanager
 async def running(house: House) -> AsyncIterator[None]:
-    task = asyncio.create_task(house.edge.run(), name="default edge")
-    try:
+    async with at_work(house.edge.run(), "default edge"):
         yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_the_first_route_brings_it_once() -> None:
