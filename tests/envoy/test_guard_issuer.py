@@ -11,8 +11,9 @@ import pytest_asyncio
 
 from edgerun.credentials.issuer import jwks
 from edgerun.credentials.keys import Key, KeySet, Phase, entered, new, new_private
-from edgerun.credentials.tokens import Claim, Terms, mint, subject
+from edgerun.credentials.tokens import Terms, mint
 from edgerun.translate.guard_policy import Invokers
+from edgerun.translate.identities import Claim, subject
 from guard.guarded import AUDIENCE, ISSUER, Guarded, bearer, guarded
 from guard.guarded import guard as a_guard
 from support.origins import origin

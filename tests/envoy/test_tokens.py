@@ -15,7 +15,8 @@ import pytest
 
 from edgerun.credentials.issuer import JWKS_PATH, documents
 from edgerun.credentials.keys import Key, KeySet, Phase, entered, new, new_private
-from edgerun.credentials.tokens import Claim, Terms, confusable, mint, subject
+from edgerun.credentials.tokens import Terms, confusable, mint
+from edgerun.translate.identities import Claim, subject
 from support.proxies import free_port, listening
 from support.standalone import fetch
 

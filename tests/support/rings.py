@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from edgerun.credentials.keyring import Evidence, Policy, Watch, advance, handing, revoke, rotate, trusted
 from edgerun.credentials.keys import KeySet, NewKey, Phase
 from edgerun.credentials.keystore import Change, changed
-from edgerun.credentials.tokens import Claim, Terms, Token, Wallet, subject
+from edgerun.credentials.tokens import Terms, Token, Wallet
 from edgerun.errors import ApiError
+from edgerun.translate.identities import Claim, subject
 
 from .authorities import Clocks, Safe
 

@@ -7,8 +7,7 @@ from envoy.config.core.v3 import extension_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
-from edgerun.translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resource, resource
-from edgerun.xds.session import EXTENSION, SECRET
+from edgerun.translate.plan import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, Resource, resource
 from edgerun.xds.watch import CHUNK_BYTES, CHUNK_RESOURCES, GATE_S
 from support.xds import Script, ack, assignment, cluster, listener, names, resources, route_table, served, subscription
 

@@ -18,6 +18,7 @@ import msgspec
 from jwt.algorithms import ECAlgorithm
 from jwt.api_jws import PyJWS
 
+from ..translate.identities import Claim
 from .keys import ALGORITHM, Key, Private, opened, signed
 
 AUDIENCE_LIMIT = 255
@@ -53,14 +54,6 @@ class Terms:
     backdated: timedelta = timedelta(seconds=10)
     ahead: timedelta = timedelta(minutes=1)
     """A token that was issued later than this after now was issued by a wrong clock."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Claim:
-    """Who calls whom: what a token is for."""
-
-    subject: str
-    audience: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +130,6 @@ def renewal(token: Token, terms: Terms) -> datetime:
     name = f"{token.claim.subject}\n{token.claim.audience}"
     part = int.from_bytes(sha256(name.encode()).digest()[:8], "big") / 2**64
     return token.issued + (token.expires - token.issued) * (terms.renewed_at - part * terms.spread)
-
-
-def subject(namespace: str, service_account: str) -> str:
-    return f"system:serviceaccount:{namespace}:{service_account}"
 
 
 def subject_problem(text: str) -> str:

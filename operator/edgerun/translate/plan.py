@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 from ..api.meta import Condition, Kept, ObjectKey
 from ..api.originservice import OriginService
+from .identities import Claim
 from .world import FleetObservation
 
 _PREFIX = "type.googleapis.com/envoy."
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
 ENDPOINTS = _PREFIX + "config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = _PREFIX + "config.listener.v3.Listener"
+SECRET = _PREFIX + "extensions.transport_sockets.tls.v3.Secret"
+EXTENSION = _PREFIX + "config.core.v3.TypedExtensionConfig"
 ROUTES = _PREFIX + "config.route.v3.RouteConfiguration"
 
 
@@ -37,7 +40,7 @@ def serialised(type_url: str, name: str, body: bytes) -> Resource:
 
 
 Resources = Mapping[str, Mapping[str, Resource]]  # type URL -> name -> resource
-Fleets = Mapping[str, Resources]  # name of an edge -> what its proxies should have
+Fleets = Mapping[str, Resources]  # name of an edge, or of the guards of an origin -> what its proxies should have
 Manifest = Mapping[str, Any]  # an object of Kubernetes, as it is applied
 Contribution = tuple[str, str, str]  # name of an edge, type URL, name of a resource
 
@@ -66,6 +69,9 @@ class Plan:
     """`fleets` has the resources of each edge, `manifests` what must exist in the cluster.
 
     `contributors` maps a resource of an edge to the objects that shaped it: the suspects of a NACK.
+
+    No secret is in it. What secrets the proxies of a fleet are to have beside its resources, `claims` and `identities`
+    tell: a credential for each claim, and a certificate of that SPIFFE ID with the authorities that know the others.
     """
 
     fleets: Fleets = field(default_factory=dict)
@@ -73,3 +79,5 @@ class Plan:
     origins: tuple[OriginService, ...] = ()
     verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     contributors: Mapping[Contribution, frozenset[ObjectKey]] = field(default_factory=dict)
+    claims: Mapping[str, frozenset[Claim]] = field(default_factory=dict)
+    identities: Mapping[str, str] = field(default_factory=dict)

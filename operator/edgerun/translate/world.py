@@ -36,10 +36,36 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """Where a ready replica of an origin accepts connections."""
+    """Where a ready replica of an origin accepts connections. When it is `guarded`, that is its guard, over mTLS."""
 
     address: str
     port: int
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LocalGuard:
+    """A guard that runs as a process of this machine, in front of the replica that listens on `app_port`."""
+
+    name: str
+    listen_port: int
+    app_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """By what guards know who calls. All of it is public.
+
+    `jwks` is the JSON Web Key Set of the keys that may have signed a credential in the name of `issuer`;
+    `trust_domain` is that of the SPIFFE IDs of workloads. A credential lives for `max_life_s` at most, and clocks may
+    differ by `leeway_s`.
+    """
+
+    issuer: str = "https://edgerun.invalid"
+    trust_domain: str = "edgerun.local"
+    jwks: str = '{"keys":[]}'
+    max_life_s: int = 86_400
+    leeway_s: int = 5
 
 
 class OriginPhase(StrEnum):
@@ -103,14 +129,17 @@ class World:
     """`routes`, `origins` and `proxies` hold the versions to serve: the newest good one of each object.
 
     `refusals` tell of newer versions that are not served; an object without any good version is only there.
-    In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one.
+    In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one, and
+    `guards` are the processes of each origin.
     """
 
     edge: Edge = Edge()
+    trust: Trust = Trust()
     installation: Installation | None = None
     proxies: tuple[EdgeProxy, ...] = ()
     routes: tuple[EdgeRoute, ...] = ()
     origins: tuple[OriginService, ...] = ()
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
     fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
+    guards: Mapping[ObjectKey, tuple[LocalGuard, ...]] = field(default_factory=dict)
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)

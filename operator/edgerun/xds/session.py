@@ -12,13 +12,11 @@ from dataclasses import dataclass
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from ..translate.plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from ..translate.plan import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET
 from .nacks import Nack
 from .snapshot import Framed, Response, Snapshot
 from .watch import GATE_S, Watch
 
-SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
-EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 # In the order in which updates go out; types that are not here wait for nothing and hold nothing back.
 _RANKS = {CLUSTER: 0, ENDPOINTS: 0, SECRET: 0, EXTENSION: 1, LISTENER: 2, ROUTES: 3}
 _ORDER = tuple(_RANKS)

@@ -8,7 +8,8 @@ import pytest
 
 from edgerun.credentials.issuer import DISCOVERY_PATH, JWKS_PATH, documents, issuer_problem
 from edgerun.credentials.keys import KeySet, Phase, entered, new
-from edgerun.credentials.tokens import Claim, Terms, mint, subject
+from edgerun.credentials.tokens import Terms, mint
+from edgerun.translate.identities import Claim, subject
 from support.authorities import START
 from support.keyrings import private
 

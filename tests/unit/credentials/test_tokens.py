@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from edgerun.credentials.keys import Key, Phase, entered, new, new_private
 from edgerun.credentials.tokens import (
     AUDIENCE_LIMIT,
-    Claim,
     Terms,
     Token,
     Wallet,
@@ -21,9 +20,9 @@ from edgerun.credentials.tokens import (
     confusable,
     mint,
     renewal,
-    subject,
     subject_problem,
 )
+from edgerun.translate.identities import Claim, subject
 from support.authorities import START
 from support.keyrings import jtis, private
 
