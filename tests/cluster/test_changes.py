@@ -24,6 +24,7 @@ Kubectl = Callable[..., str]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400), pytest.mark.usefixtures("own_cluster")]
 ROLLED_OUT = "--timeout=180s"
 AT_REST_S = 30
+SETTLED_AFTER = 4  # times that: pods become ready, and numbers of proxies lag
 AFTERWARDS_S = 8  # what is wrong with a change shows when the old pods go
 
 
@@ -140,10 +141,12 @@ async def _running(site: Site, replicas: int) -> bool:
 
 
 def test_nothing_is_written_at_rest(site: Site, release: Release) -> None:
-    """The Lease is renewed, and that is all."""
-    before = _versions(site, release)
-    time.sleep(AT_REST_S)
-    assert _versions(site, release) == before
+    """The Lease is renewed, and that is all; what has just been made may still be told to the end."""
+    versions = [_versions(site, release)]
+    while len(versions) < 2 or (versions[-1] != versions[-2] and len(versions) <= SETTLED_AFTER):
+        time.sleep(AT_REST_S)
+        versions.append(_versions(site, release))
+    assert versions[-1] == versions[-2]
 
 
 def _versions(site: Site, release: Release) -> dict[str, str]:
