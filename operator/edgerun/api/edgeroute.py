@@ -10,6 +10,7 @@ from enum import StrEnum
 from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "EdgeRoute"
+DEFAULT_SERVICE_ACCOUNT = "default"  # there is one in every namespace
 
 
 class PathMatchType(StrEnum):
@@ -46,9 +47,10 @@ class RouteMatch(Frozen, frozen=True):
 
 
 class ServiceReference(Frozen, frozen=True):
-    """An OriginService in the EdgeRoute's own namespace."""
+    """An OriginService in the EdgeRoute's own namespace, or in another one whose `access.invokers` name the caller."""
 
     name: str
+    namespace: str = ""
 
 
 class WeightedOrigin(Frozen, frozen=True):
@@ -122,6 +124,7 @@ class EdgeRouteSpec(Frozen, frozen=True):
     rules: tuple[Rule, ...]
     edge: str = "default"
     hostnames: tuple[str, ...] = ()
+    service_account_name: str = DEFAULT_SERVICE_ACCOUNT
 
 
 class EdgeStatus(Frozen, frozen=True, omit_defaults=False):

@@ -7,6 +7,7 @@ Trap: `None` is "not given" and differs from false, 0 or {}: a Deployment gets w
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +16,12 @@ from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "OriginService"
 DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
+
+# What the guard takes of a pod, where there is one.
+GUARD_PORT = 18443
+GUARD_PROBES_PORT = 18444
+GUARD_CONTAINER = "edgerun-guard"
+RESERVED_VOLUME_PREFIX = "edgerun-"
 
 Passed = Mapping[str, Any]  # a part of Kubernetes' PodSpec that is passed on as it is, and judged by an API server
 
@@ -111,7 +118,11 @@ class Container(Frozen, frozen=True):
 
 
 class PodSpec(Frozen, frozen=True):
+    """A PodSpec of Kubernetes, and `container_concurrency`: how many requests a replica gets at once, 0 for any
+    number."""
+
     containers: tuple[Container, ...]
+    container_concurrency: int = 0
     init_containers: tuple[Container, ...] = ()
     volumes: tuple[Passed, ...] = ()
     service_account_name: str = ""
@@ -150,9 +161,49 @@ class Scaling(Frozen, frozen=True):
     min_scale: int = 1
 
 
+class Ingress(StrEnum):
+    """From where an origin's pods may be called at all."""
+
+    EDGE = "Edge"
+    ALL = "All"
+
+
+class Invoker(Frozen, frozen=True):
+    """Who may call: all routes of a `namespace`, or those with one ServiceAccount of it; or a `subject`, as a
+    credential has it."""
+
+    namespace: str = ""
+    service_account_name: str = ""
+    subject: str = ""
+
+
+class Access(Frozen, frozen=True):
+    """Without `invokers` the routes of the origin's own namespace may call; an empty list is nobody."""
+
+    ingress: Ingress = Ingress.EDGE
+    invokers: tuple[Invoker, ...] | None = None
+
+
+class Guarding(StrEnum):
+    """Whether a guard stands in front of every replica, and lets nobody in who may not call."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class SecretRotation(StrEnum):
+    """What follows when a Secret or ConfigMap changes that the template reads."""
+
+    ROLLOUT = "Rollout"
+    IGNORE = "Ignore"
+
+
 class OriginServiceSpec(Frozen, frozen=True):
     template: Template
     scaling: Scaling = Scaling()
+    access: Access = Access()
+    guard: Guarding = Guarding.ENABLED
+    secret_rotation: SecretRotation = SecretRotation.IGNORE
 
 
 class OriginServiceStatus(Frozen, frozen=True):
@@ -174,3 +225,7 @@ class OriginService(Frozen, frozen=True):
     def container(self) -> Container:
         """The one that takes the requests."""
         return self.spec.template.spec.containers[0]
+
+    @property
+    def guarded(self) -> bool:
+        return self.spec.guard is Guarding.ENABLED

@@ -183,6 +183,9 @@ TWINS: Mapping[str, Twin] = {
     "self[0].ports.exists(p, p.containerPort == self[0].readinessProbe.tcpSocket.port || "
     "(has(p.name) && p.name == self[0].readinessProbe.tcpSocket.port)) : "
     "self[0].readinessProbe.tcpSocket.port == 8080)": _probed_port("tcpSocket"),
+    "has(self.subject) != (has(self.namespace) || has(self.serviceAccountName))": lambda invoker: (
+        ("subject" in invoker) != ("namespace" in invoker or "serviceAccountName" in invoker)
+    ),
     "size(self) == 0 || self[0] != ''": lambda command: command[:1] != [""],
     "!(self.name in ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'])": lambda variable: (
         variable["name"] not in _RESERVED_ENV

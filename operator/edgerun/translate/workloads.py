@@ -74,7 +74,8 @@ def _template(service: OriginService) -> Mapping[str, Any]:
 
 def _pod(service: OriginService) -> Mapping[str, Any]:
     spec = service.spec.template.spec
-    pod = {"automountServiceAccountToken": False, "enableServiceLinks": False, **_plain(spec)}
+    passed_on = _plain(msgspec.structs.replace(spec, container_concurrency=0))  # that one is the guard's
+    pod = {"automountServiceAccountToken": False, "enableServiceLinks": False, **passed_on}
     pod["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **(spec.security_context or {})}
     pod["containers"] = [_serving(service), *map(_container, spec.containers[1:])]
     if spec.init_containers:
