@@ -23,7 +23,7 @@ CHART = ROOT / "charts" / "edgerun"
 _KEY = re.compile(r"^(?P<indent> *)(?P<name>[A-Za-z_]\w*):")
 _COMMENT = re.compile(r"^ *# ?(?P<text>.*)$")
 _SCHEMA = "schema:"
-_TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 Schema = Mapping[str, Any]
 

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,30 @@ class ClusterSettings:
 
     ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
     """Certificate authorities for https origins: a path in the image."""
+
+    issuer: str = ""
+    """Who signs the edge's tokens, as a URL: verifiers outside find the keys below it. By default the operator's own
+    Service, `https://NAME.NAMESPACE.svc`."""
+
+    trust_domain: str = "cluster.local"
+    """Of the SPIFFE IDs of edge proxies and guards; an audience begins with it, too. Two clusters whose origins trust
+    each other's authorities need two."""
+
+    token_life: timedelta = timedelta(hours=1)
+    """Of the edge's tokens: what a leaked one is good for, and the most that an outage of the operator may last."""
+
+    token_renewal: float = 0.5
+    """The part of its life after which a token is replaced, at the latest; the rest is there for an outage."""
+
+    key_interval: timedelta = timedelta(hours=24)
+    """How long a key signs."""
+
+    key_overlap: timedelta = timedelta(hours=24)
+    """How long before it signs a key is told to verifiers; longer than the interval is no more than the interval."""
+
+    def __post_init__(self) -> None:
+        if not self.issuer:
+            object.__setattr__(self, "issuer", f"https://{self.name}.{self.namespace}.svc")
 
     @property
     def xds_service(self) -> str:

@@ -39,6 +39,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"defaultEdgeProxy": {"replica": 3}},
         "at '/defaultEdgeProxy': additional properties 'replica' not allowed",
     ),
+    "an issuer without TLS": ({"credentials": {"issuer": "http://i"}}, "at '/credentials/issuer': 'http://i' does not"),
+    "an issuer with a slash": ({"credentials": {"issuer": "https://i/"}}, "at '/credentials/issuer': 'https://i/' does"),
+    "a trust domain in capitals": ({"credentials": {"trustDomain": "A"}}, "at '/credentials/trustDomain': 'A' does not"),
+    "a life in days": ({"credentials": {"tokenLife": "1d"}}, "at '/credentials/tokenLife': '1d' does not match"),
+    "a renewal at the end": (
+        {"credentials": {"tokenRenewal": 1}},
+        "at '/credentials/tokenRenewal': maximum: got 1, want 0.9",
+    ),
     "a type of Service that there is not": (
         {"defaultEdgeProxy": {"serviceType": "ExternalName"}},
         "at '/defaultEdgeProxy/serviceType': value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'",

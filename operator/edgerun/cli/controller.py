@@ -18,7 +18,7 @@ from ..errors import EdgerunError, SettingsError
 from ..infra import envoy
 from ..infra.draining import drain
 from ..settings import DEFAULT_PORT, ClusterSettings
-from . import logs
+from . import logs, terms
 
 _PREFIX = "EDGERUN_"
 _FROM_POD = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME", "pod_ip": "POD_IP"}
@@ -46,6 +46,7 @@ def add(commands: Any) -> None:
         "--watch-namespace", action="append", metavar="NAME", help="whose objects count; may be repeated (default: all)"
     )
     flag("--default-edge-proxy", metavar="JSON", help='the spec of the EdgeProxy "default", should it be made')
+    terms.add(command)
     flag("--kubeconfig", type=Path, help="how to reach the API server from outside of a pod")
     flag("--log-format", choices=logs.FORMATS, help="text for people, json for programs (default: text)")
     flag("--log-level", choices=logs.LEVELS, help="(default: info)")
@@ -109,15 +110,19 @@ def _port(given: str) -> int:
 
 
 def settings(given: Mapping[str, Any]) -> ClusterSettings:
-    """Raises SettingsError that names all that is missing."""
+    """Raises SettingsError that names all that is missing, and all that cannot be about the credentials."""
     missing = [name for name in ("namespace", "pod_name", "pod_ip", "image") if not given.get(name)]
+    credentials, problems = terms.read(given)
     if missing:
         flags = ", ".join(f"--{name.replace('_', '-')} (or {_PREFIX}{name.upper()})" for name in missing)
-        raise SettingsError(f"the controller must be told {flags}; in a cluster the Helm chart does that")
+        problems = (f"the controller must be told {flags}; in a cluster the Helm chart does that", *problems)
+    if problems:
+        raise SettingsError("\n".join(problems))
     named = ("namespace", "pod_name", "pod_ip", "image", "image_pull_policy", "name", "xds_port", "http_port")
     values: dict[str, Any] = {name: given[name] for name in (*named, "kubeconfig") if given.get(name)}
     return ClusterSettings(
         **values,
+        **credentials,
         image_pull_secrets=tuple(given.get("image_pull_secret") or ()),
         watch_namespaces=tuple(given.get("watch_namespace") or ()),
         default_edge_proxy=_edge_proxy(given.get("default_edge_proxy")),

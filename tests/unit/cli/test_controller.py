@@ -1,6 +1,7 @@
 """What the operator's pod is told: flags, the environment, and what is said of it when it is wrong."""
 
 import argparse
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def test_the_variable_of_edgerun_counts_for_more_than_the_pods() -> None:
             "default_edge_proxy",
             {"replicas": 3},
         ),
+        (("--issuer", "https://i.example"), {"EDGERUN_ISSUER": "https://i.example"}, "issuer", "https://i.example"),
+        (("--trust-domain", "shop.example"), {"EDGERUN_TRUST_DOMAIN": "shop.example"}, "trust_domain", "shop.example"),
+        (("--token-life", "5m"), {"EDGERUN_TOKEN_LIFE": "5m"}, "token_life", timedelta(minutes=5)),
+        (("--token-renewal", "0.1"), {"EDGERUN_TOKEN_RENEWAL": "0.1"}, "token_renewal", 0.1),
+        (("--key-interval", "10m"), {"EDGERUN_KEY_INTERVAL": "10m"}, "key_interval", timedelta(minutes=10)),
+        (("--key-overlap", "1h30m"), {"EDGERUN_KEY_OVERLAP": "1h30m"}, "key_overlap", timedelta(minutes=90)),
     ],
 )
 def test_every_flag_is_also_a_variable(
@@ -66,6 +73,24 @@ def test_every_flag_is_also_a_variable(
 ) -> None:
     assert getattr(settings(*flags, **NEEDED), field) == value
     assert getattr(settings(**NEEDED, **variables), field) == value
+
+
+def test_the_issuer_is_by_default_the_operators_own_service() -> None:
+    assert settings(**NEEDED).issuer == "https://edgerun.edge-system.svc"
+    assert settings("--name", "other", **NEEDED).issuer == "https://other.edge-system.svc"
+
+
+def test_all_that_cannot_be_about_credentials_is_told_at_once_with_what_is_missing() -> None:
+    with pytest.raises(SettingsError) as told:
+        settings("--image", "i", "--issuer", "i", "--token-life", "1", "--key-interval", "1m", "--token-renewal", "2")
+    lines = str(told.value).splitlines()
+    assert [line.partition(" (or")[0] for line in lines] == [
+        "the controller must be told --namespace",
+        "--issuer",
+        "--token-life",
+        "--token-renewal",
+        "--key-interval",
+    ]
 
 
 def test_all_that_is_missing_is_named_at_once() -> None:
@@ -86,6 +111,25 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ({"EDGERUN_IMAGE_PULL_POLICY": "always"}, "'always' is none of Always, IfNotPresent, Never"),
         ({"EDGERUN_DEFAULT_EDGE_PROXY": "{"}, "--default-edge-proxy is not JSON"),
         ({"EDGERUN_DEFAULT_EDGE_PROXY": "[]"}, "is no object; write the spec of an EdgeProxy"),
+        (
+            {"EDGERUN_ISSUER": "http://i"},
+            "--issuer (or EDGERUN_ISSUER): 'http://i' cannot be an issuer; give https://HOST",
+        ),
+        ({"EDGERUN_ISSUER": "https://i/"}, "'https://i/' cannot be an issuer"),
+        (
+            {"EDGERUN_TRUST_DOMAIN": "Shop"},
+            "'Shop' cannot be a trust domain; give a DNS name of at most 100 lower-case",
+        ),
+        ({"EDGERUN_TRUST_DOMAIN": "a" * 101}, "cannot be a trust domain"),
+        ({"EDGERUN_TRUST_DOMAIN": "a..b"}, "cannot be a trust domain"),
+        ({"EDGERUN_TOKEN_LIFE": "4m59s"}, "4m59s is out of bounds; give a duration from 5m to 24h"),
+        ({"EDGERUN_TOKEN_LIFE": "24h1ms"}, "24h1ms is out of bounds"),
+        ({"EDGERUN_TOKEN_LIFE": "1d"}, "'1d' is no duration; write one such as 90m or 1h30m, from 5m to 24h"),
+        ({"EDGERUN_TOKEN_RENEWAL": "0.95"}, "'0.95' is no part of a token's life; write a number from 0.1 to 0.9"),
+        ({"EDGERUN_TOKEN_RENEWAL": "nan"}, "'nan' is no part of a token's life"),
+        ({"EDGERUN_TOKEN_RENEWAL": "half"}, "'half' is no part of a token's life"),
+        ({"EDGERUN_KEY_INTERVAL": "9m"}, "--key-interval (or EDGERUN_KEY_INTERVAL): 9m is out of bounds"),
+        ({"EDGERUN_KEY_OVERLAP": "9m59s"}, "--key-overlap (or EDGERUN_KEY_OVERLAP): 9m59s is out of bounds"),
     ],
 )
 def test_what_cannot_be_is_said_with_what_can(variables: dict[str, str], said: str) -> None:
