@@ -24,7 +24,7 @@ from edgerun.runtime.cluster import ClusterRuntime
 from edgerun.settings import ClusterSettings
 from edgerun.sources.cluster import Pace
 from edgerun.translate.channel import AUDIENCE, CONFIG_FOLDER, TOKEN_FILE
-from edgerun.translate.edge_pods import ADMIN_SOCKET
+from edgerun.translate.envoy_pods import ADMIN_SOCKET
 from edgerun.translate.labels import edge_labels, object_name
 from support.apiserver import ApiServer
 from support.chart import CRD, kubectl, objects, render
