@@ -17,7 +17,7 @@ from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 KIND = "OriginService"
 DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
 
-# What the guard takes of a pod, where there is one.
+# What the guard takes of a pod. It is reserved without a guard, too, so that one may be put before any origin.
 GUARD_PORT = 18443
 GUARD_PROBES_PORT = 18444
 GUARD_CONTAINER = "edgerun-guard"

@@ -14,6 +14,7 @@ class Meta(Frozen, frozen=True):
     generation: int = 0
     deletion_timestamp: str | None = None
     labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
 
 
 class Variable(Frozen, frozen=True):
@@ -91,6 +92,7 @@ class Pod(Frozen, frozen=True):
 
 
 class PodTemplate(Frozen, frozen=True):
+    metadata: Meta = Meta()
     spec: PodSpec = PodSpec()
 
 

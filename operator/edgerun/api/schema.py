@@ -169,7 +169,7 @@ def _rule(rule: Mapping[str, str]) -> Rule:
 
 
 def strict(schema: Schema) -> dict[str, Any]:
-    """What JSON Schema can say of it, and that there are no other fields."""
+    """What JSON Schema can say of it, and that there are no other fields but where all are passed on."""
     out = {word: schema[word] for word in (*_WORDS, *_BOUNDS) if word in schema}
     if schema.get("x-kubernetes-int-or-string"):
         out["type"] = ["integer", "string"]
@@ -177,7 +177,7 @@ def strict(schema: Schema) -> dict[str, Any]:
         out["items"] = strict(schema["items"])
     if "properties" in schema:
         out["properties"] = {name: strict(child) for name, child in schema["properties"].items()}
-        out["additionalProperties"] = False
+        out["additionalProperties"] = schema.get("x-kubernetes-preserve-unknown-fields", False)
     elif "additionalProperties" in schema:
         out["additionalProperties"] = strict(schema["additionalProperties"])
     return out

@@ -10,7 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .originservice import DEFAULT_CONTAINER_PORT
+from .originservice import (
+    DEFAULT_CONTAINER_PORT,
+    GUARD_CONTAINER,
+    GUARD_PORT,
+    GUARD_PROBES_PORT,
+    RESERVED_VOLUME_PREFIX,
+)
 
 Value = Any  # as it comes from YAML or JSON, completed
 Twin = Callable[[Value], bool]
@@ -164,6 +170,15 @@ TWINS: Mapping[str, Twin] = {
     "self.all(k, !k.startsWith('edgerun.dev/'))": lambda annotations: (
         not any(key.startswith(_OUR_PREFIX) for key in annotations)
     ),
+    "self.guard == 'Enabled' || !has(self.access) || !has(self.access.invokers)": lambda spec: (
+        spec["guard"] == "Enabled" or "invokers" not in spec.get("access", {})
+    ),
+    "self.guard == 'Enabled' || self.template.spec.containerConcurrency == 0": lambda spec: (
+        spec["guard"] == "Enabled" or spec["template"]["spec"]["containerConcurrency"] == 0
+    ),
+    "self != 'edgerun-guard'": lambda name: name != GUARD_CONTAINER,
+    "!(self in [18443, 18444])": lambda port: port not in (GUARD_PORT, GUARD_PROBES_PORT),
+    "!self.startsWith('edgerun-')": lambda volume: not volume.startswith(RESERVED_VOLUME_PREFIX),
     "has(self.image) || has(self.command)": lambda container: "image" in container or "command" in container,
     "!has(self.initContainers) || self.initContainers.all(i, !self.containers.exists(c, c.name == i.name))": (
         _names_of_their_own

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edgerun.api import API_VERSION, edgeroute, originservice, schema
 from edgerun.api.admission import Admission, admit
-from edgerun.api.edgeroute import EdgeRoute, PathMatch, PathMatchType, RouteMatch
-from edgerun.api.originservice import OriginService
+from edgerun.api.edgeroute import EdgeRoute, PathMatch, PathMatchType, RouteMatch, ServiceReference
+from edgerun.api.originservice import Access, Ingress, Invoker, OriginService, SecretRotation
 from support.schemas import values
 
 SHAPES = {edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
@@ -291,3 +291,61 @@ def test_a_probe_may_ask_another_port_that_is_declared() -> None:
     ports = [{"containerPort": 80}, {"containerPort": 9090, "name": "admin"}]
     for port in (9090, "admin"):
         assert admit(service(image="a", ports=ports, readinessProbe={"httpGet": {"port": port}})).object
+
+
+def guarded(spec: Mapping[str, Any], **pod: Any) -> dict[str, Any]:
+    raw = service(image="cart:1")
+    raw["spec"]["template"]["spec"] |= pod
+    return raw | {"spec": raw["spec"] | spec}
+
+
+def test_without_a_word_there_is_a_guard_that_lets_in_the_routes_of_the_namespace() -> None:
+    found = admit(service(image="cart:1")).object
+    assert isinstance(found, OriginService)
+    assert found.guarded
+    assert found.spec.access == Access(ingress=Ingress.EDGE, invokers=None)
+    assert found.spec.template.spec.container_concurrency == 0
+    assert found.spec.secret_rotation is SecretRotation.IGNORE
+
+
+def test_an_invoker_is_a_namespace_a_service_account_both_or_a_subject() -> None:
+    forms = [
+        {"namespace": "shop"},
+        {"serviceAccountName": "web.front"},
+        {"namespace": "shop", "serviceAccountName": "web"},
+        {"subject": "https://issuer.example/someone#1"},
+    ]
+    found = admit(guarded({"access": {"invokers": forms}})).object
+    assert isinstance(found, OriginService)
+    assert found.spec.access.invokers == (
+        Invoker(namespace="shop"),
+        Invoker(service_account_name="web.front"),
+        Invoker(namespace="shop", service_account_name="web"),
+        Invoker(subject="https://issuer.example/someone#1"),
+    )
+
+
+def test_an_empty_list_of_invokers_differs_from_none() -> None:
+    found = admit(guarded({"access": {"invokers": []}})).object
+    assert isinstance(found, OriginService)
+    assert found.spec.access.invokers == ()
+
+
+def test_without_a_guard_an_origin_may_still_be_kept_to_the_edge() -> None:
+    found = admit(guarded({"guard": "Disabled", "access": {"ingress": "Edge"}}, containerConcurrency=0)).object
+    assert isinstance(found, OriginService)
+    assert not found.guarded
+
+
+def test_a_volume_is_passed_on_with_all_that_it_says() -> None:
+    volume = {"name": "cache-edgerun", "emptyDir": {"sizeLimit": "1Gi", "medium": None}}
+    found = admit(guarded({}, volumes=[volume])).object
+    assert isinstance(found, OriginService)
+    assert found.spec.template.spec.volumes == (volume,)
+
+
+def test_a_route_calls_in_the_name_of_the_default_service_account_of_its_namespace() -> None:
+    found = admit(route(rules=[{"origins": [{"service": {"name": "cart"}}]}])).object
+    assert isinstance(found, EdgeRoute)
+    assert found.spec.service_account_name == "default"
+    assert found.spec.rules[0].origins[0].service == ServiceReference(name="cart", namespace="")

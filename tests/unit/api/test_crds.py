@@ -76,7 +76,7 @@ def test_every_schema_is_structural_and_bounded(path: str, node: Schema) -> None
             assert "maxProperties" in node or "additionalProperties" not in node
             passed_on = node.get("x-kubernetes-preserve-unknown-fields") is True
             known = node.keys() & {"properties", "additionalProperties"}
-            assert bool(known) != passed_on or path.endswith(".metadata")
+            assert known or passed_on or path.endswith(".metadata")
         case "string":
             assert node.keys() & {"maxLength", "enum"} or path.count(".") == 1
         case "integer":
