@@ -112,4 +112,3 @@ def _heap_bytes(resources: Resources) -> int:
 def _workers(resources: Resources) -> int:
     limit = resources.limits.get("cpu")
     return max(1, ceil(amount(limit))) if limit is not None else DEFAULT_WORKERS
-
