@@ -22,7 +22,7 @@ from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..api.unsupported import unsupported
-from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, World
+from ..translate.world import Edge, FleetObservation, Installation, LocalGuard, OriginObservation, World
 from .documents import Lines
 from .remembering import remembered
 
@@ -92,6 +92,7 @@ class Store:
     trusts_status: bool = False
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
+    guards: dict[ObjectKey, tuple[LocalGuard, ...]] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
     installation: Installation | None = None
 
@@ -112,6 +113,16 @@ class Store:
             del self.observations[key]
         else:
             self.observations[key] = observation
+        self.changed(urgent=True)
+
+    def guard(self, key: ObjectKey, guards: tuple[LocalGuard, ...]) -> None:
+        """Take in which guards an origin has on this machine. They wait for what they are told, so it is urgent."""
+        if self.guards.get(key, ()) == guards:
+            return
+        if guards:
+            self.guards[key] = guards
+        else:
+            del self.guards[key]
         self.changed(urgent=True)
 
     def observe_fleet(self, name: str, observation: FleetObservation | None) -> None:
@@ -156,6 +167,7 @@ class Store:
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
             fleets=dict(self.fleets),
+            guards=dict(self.guards),
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},
         )
 
