@@ -6,13 +6,14 @@ The Secret is kept as an API server keeps it: every version is named, and only t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 
-from edgerun.credentials.authority import POLICY, Authority, Policy, Server, issue
-from edgerun.credentials.certificates import ENTROPY, Entropy, new_authority
-from edgerun.credentials.rotation import Rotation
+from edgerun.credentials.authority import POLICY, Authority, Leaf, Policy, issue
+from edgerun.credentials.certificates import ENTROPY, Entropy, new_authority, new_server
+from edgerun.credentials.serving import Serving
 from edgerun.errors import ConflictError, NotFoundError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,9 +27,9 @@ def authority() -> Authority:
     return Authority(pair.certificate, pair.key, signs=True)
 
 
-def certificate(by: Authority) -> Server:
+def certificate(by: Authority) -> Leaf:
     """A server's, as of now."""
-    return issue(by, NAMES, datetime.now(UTC), POLICY, ENTROPY)
+    return issue(by, partial(new_server, NAMES), datetime.now(UTC), POLICY, ENTROPY)
 
 
 def entropy() -> Entropy:
@@ -86,20 +87,21 @@ class Safe:
 
 @dataclass
 class Keeper:
-    """A rotation, and what it told."""
+    """The xDS server's rotation, and what it told."""
 
     safe: Safe
     clocks: Clocks
     leads: bool = True
     policy: Policy = POLICY
     entropy: Entropy = field(default_factory=entropy)
+    names: tuple[str, ...] = NAMES
     told: list[str] = field(default_factory=list)
     renewals: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.rotation = Rotation(
+        self.rotation = Serving(
             self.safe,
-            names=NAMES,
+            names=self.names,
             may_write=lambda: self.leads,
             changed=self.told.append,
             rotated=self._rotated,

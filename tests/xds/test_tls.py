@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
-from edgerun.credentials.authority import Authority
-from edgerun.credentials.authority import Server as Certificate
+from edgerun.credentials.authority import Authority, Leaf
 from edgerun.credentials.serving import server_credentials
 from edgerun.identity import Account, Reason, Unproven
 from edgerun.translate.plan import CLUSTER
@@ -30,10 +29,10 @@ class House:
 
     address: str
     authority: Authority
-    certificate: Certificate
+    certificate: Leaf
     server: Server
 
-    def current(self) -> Certificate:
+    def current(self) -> Leaf:
         return self.certificate
 
     def client(

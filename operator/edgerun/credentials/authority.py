@@ -1,24 +1,35 @@
-"""The authorities that edge pods trust, and which of them signs: a state, and what it becomes as time goes on.
+"""Authorities that others trust, and which of them signs: a state, and what it becomes as time goes on.
+
+What an authority is good for, and what it signs, are arguments (`NewAuthority`, `Sign`); what becomes of it is not.
 
 An authority is told to everybody long before it signs, and goes on being trusted until it ends. Each step is one write,
 and every state between two steps is a good one to stop in. Nobody has to be there at a certain time: what is overdue is
 done at once.
 
-Traps: whether pods have heard of an authority is not to be read off a clock, which may jump, nor off the state, which
-may be older than what pods were given. `out_for` is what the caller has measured. And no authority leaves before its
+Traps: whether others have heard of an authority is not to be read off a clock, which may jump, nor off the state, which
+may be older than what others were given. `out_for` is what the caller has measured. And no authority leaves before its
 end: a clock that went ahead and comes back must find the old one still there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
-from .certificates import Entropy, Pair, new_authority, new_server, parsed, parsed_key
+from .certificates import Entropy, Pair, parsed, parsed_key, permitted
 
 BUNDLE = "ca.crt"
 _STATE = "authorities.json"
+
+NewAuthority = Callable[[Sequence[str], datetime, datetime, Entropy], Pair]
+"""Makes an authority for some names, that is valid from one time to another."""
+
+Sign = Callable[[datetime, datetime, Pair, Entropy], Pair]
+"""Makes a certificate of this authority that is valid from one time to another."""
+
+_Make = Callable[[datetime, datetime, Entropy], Pair]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +43,13 @@ class Policy:
     overlap: timedelta = timedelta(hours=1)
     """How long a successor is known before it signs: Kubernetes takes minutes to bring a ConfigMap to every pod."""
 
-    server_life: timedelta = timedelta(hours=24)
-    server_renewed_at: float = 1 / 2
+    leaf_life: timedelta = timedelta(hours=24)
+    leaf_renewed_at: float = 1 / 2
+    """The part of its life after which a certificate is replaced, at the latest."""
+
+    leaf_spread: float = 1 / 10
+    """The part of its life before that over which the replacements of many are spread."""
+
     backdated: timedelta = timedelta(minutes=5)
 
 
@@ -64,12 +80,11 @@ Authorities = tuple[Authority, ...]  # the oldest first
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """The certificate that the xDS server shows. `issuer` is the certificate of the authority that signed it."""
+class Leaf:
+    """A certificate to show. `issuer` is the certificate of the authority that signed it."""
 
     pair: Pair
     issuer: str
-    names: tuple[str, ...]
     starts: datetime
     ends: datetime
 
@@ -80,6 +95,7 @@ def advance(
     *,
     out_for: timedelta,
     names: Sequence[str],
+    new_authority: NewAuthority,
     policy: Policy,
     entropy: Entropy,
 ) -> Authorities:
@@ -88,13 +104,14 @@ def advance(
     `out_for` is for how long, at least, everybody has been given the bundle of these `authorities`.
     """
     now = now.replace(microsecond=0)
+    make = partial(_new, now, partial(new_authority, names), policy, entropy)
     kept = tuple(one for one in authorities if now < one.ends)
     if out_for >= policy.overlap or signer(kept, now) is None:
         kept = tuple(_signing(one) if one.valid(now) else one for one in kept)
     if signer(kept, now) is None:  # the first one ever, or nothing that is left can be believed now
-        return (*kept, _new(now, names, policy, entropy, signs=True))
+        return (*kept, make(signs=True))
     if now >= _point(kept[-1].starts, kept[-1].ends, policy.successor_at):
-        return (*kept, _new(now, names, policy, entropy, signs=False))
+        return (*kept, make(signs=False))
     return kept
 
 
@@ -108,18 +125,28 @@ def bundle(authorities: Authorities) -> str:
     return "".join(one.certificate for one in authorities)
 
 
-def issue(authority: Authority, names: Sequence[str], now: datetime, policy: Policy, entropy: Entropy) -> Server:
-    """A server's certificate, which does not outlive the authority."""
+def fit(authorities: Authorities, names: Sequence[str]) -> bool:
+    """Whether all of them are for exactly these names."""
+    return all(permitted(one.certificate) == tuple(names) for one in authorities)
+
+
+def issue(authority: Authority, sign: Sign, now: datetime, policy: Policy, entropy: Entropy) -> Leaf:
+    """A certificate that does not outlive the authority."""
     now = now.replace(microsecond=0)
-    starts, ends = now - policy.backdated, min(now + policy.server_life, authority.ends)
+    starts, ends = now - policy.backdated, min(now + policy.leaf_life, authority.ends)
     issuer = Pair(authority.certificate, authority.key)
-    return Server(new_server(names, starts, ends, issuer, entropy), issuer.certificate, tuple(names), starts, ends)
+    return Leaf(sign(starts, ends, issuer, entropy), issuer.certificate, starts, ends)
 
 
-def worn(server: Server, authorities: Authorities, now: datetime, policy: Policy) -> bool:
+def renewal(leaf: Leaf, policy: Policy, *, lot: float = 0.0) -> datetime:
+    """When to replace it: `lot`, from 0 to 1, is what part of the spread it comes earlier."""
+    return _point(leaf.starts, leaf.ends, policy.leaf_renewed_at - lot * policy.leaf_spread)
+
+
+def worn(leaf: Leaf, authorities: Authorities, now: datetime, policy: Policy, *, lot: float = 0.0) -> bool:
     """Whether there should be another: its time is over or has not come, or its authority is none any more."""
-    trusted = any(one.certificate == server.issuer for one in authorities)
-    return not trusted or not server.starts <= now < _point(server.starts, server.ends, policy.server_renewed_at)
+    trusted = any(one.certificate == leaf.issuer for one in authorities)
+    return not trusted or not leaf.starts <= now < renewal(leaf, policy, lot=lot)
 
 
 def encoded(authorities: Authorities) -> Mapping[str, bytes]:
@@ -141,8 +168,8 @@ def decoded(data: Mapping[str, bytes]) -> Authorities:
     return found
 
 
-def _new(now: datetime, names: Sequence[str], policy: Policy, entropy: Entropy, *, signs: bool) -> Authority:
-    pair = new_authority(names, now - policy.backdated, now + policy.authority_life, entropy)
+def _new(now: datetime, make: _Make, policy: Policy, entropy: Entropy, *, signs: bool) -> Authority:
+    pair = make(now - policy.backdated, now + policy.authority_life, entropy)
     return Authority(pair.certificate, pair.key, signs)
 
 

@@ -1,10 +1,11 @@
-"""Keeps the authorities and the server's certificate fresh, for as long as it runs.
+"""Keeps a set of authorities fresh, for as long as it runs.
 
-The authorities lie in one Secret. Only who may write changes it, and only the version that it has read; everybody acts
-on what is stored, never on what they would like to store. The server's certificate is this process' own and is not
-stored: with the API server away it is renewed all the same.
-Trap: a Secret that is deleted is made anew with another authority, at once: that is how an administrator says that the
-key has leaked. Pods can connect again when they have the new bundle.
+They lie in one Secret. Only who may write changes it, and only the version that it has read; everybody acts on what is
+stored, never on what they would like to store. What they sign is not stored, and is the affair of others: `Serving`
+and `Workloads`.
+Trap: a Secret that is deleted, or that holds authorities for other names, is made anew with another authority, at once:
+that is how an administrator says that the key has leaked. Who trusts the old one alone can connect again when it has
+the new bundle.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from typing import Protocol
 
 from ..complaint import Complaint
 from ..errors import ApiError, ConflictError, NotFoundError
-from .authority import POLICY, Authorities, Policy, Server, advance, bundle, decoded, encoded, issue, signer, worn
+from .authority import POLICY, Authorities, NewAuthority, Policy, advance, bundle, decoded, encoded, fit, signer
 from .certificates import ENTROPY, Entropy
 
 PERIOD_S = 30.0
-RETRY_S = 1.0  # as long as there is nothing to serve with
+RETRY_S = 1.0  # as long as there is nothing to sign with
 ATTEMPTS = 3  # at one change, against others who write
 logger = logging.getLogger(__name__)
 
@@ -41,36 +42,38 @@ class Rotated(Protocol):
     def __call__(self, *, succeeded: bool) -> None: ...
 
 
-def server_names(service: str, namespace: str) -> tuple[str, ...]:
-    """What a Service is called from within the cluster, the name that the edge asks for first."""
-    return (f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local")
-
-
 class Rotation:
-    """`names` are those of the server. `changed` is called with the bundle that every pod should be given, whenever
-    that is another one; it must not wait. `elapsed` is a clock that never jumps."""
+    """Authorities that `new_authority` makes for these `names`; `title` is what people call them.
+
+    `changed` is called with the bundle that everybody should be given, whenever that is another one, and `tended` with
+    the authorities after each round, whether it could read the Secret or not; they must not wait. `elapsed` is a clock
+    that never jumps.
+    """
 
     def __init__(
         self,
         vault: Vault,
         *,
+        title: str,
         names: tuple[str, ...],
+        new_authority: NewAuthority,
         may_write: Callable[[], bool],
-        changed: Callable[[str], None],
+        changed: Callable[[str], None] = lambda bundle: None,
+        tended: Callable[[Authorities], None] = lambda authorities: None,
         rotated: Rotated = lambda *, succeeded: None,
         policy: Policy = POLICY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         elapsed: Callable[[], float] = time.monotonic,
         entropy: Entropy = ENTROPY,
     ) -> None:
-        self._vault, self._names, self._may_write = vault, names, may_write
-        self._changed, self._rotated = changed, rotated
+        self._vault, self._title, self._may_write = vault, title, may_write
+        self._names, self._new_authority = names, new_authority
+        self._changed, self._tended, self._rotated = changed, tended, rotated
         self._policy, self._clock, self._elapsed, self._entropy = policy, clock, elapsed, entropy
-        self._authorities: Authorities = ()
-        self._server: Server | None = None
         self._out_since = 0.0
         self._ready = asyncio.Event()
-        self._complaint = Complaint(logger, "the authorities of the xDS server cannot be looked after")
+        self._complaint = Complaint(logger, f"the {title} authorities cannot be looked after")
+        self.authorities: Authorities = ()
         self.bundle = ""
 
     async def run(self) -> None:
@@ -80,34 +83,28 @@ class Rotation:
             await asyncio.sleep(PERIOD_S if self._ready.is_set() else RETRY_S)
 
     async def ready(self) -> None:
-        """Return when there is a certificate to serve with."""
+        """Return when there is an authority to sign with."""
         await self._ready.wait()
 
     @property
-    def server(self) -> Server:
-        """What to serve with now; only when `ready`. May be read from any thread."""
-        assert self._server, "asked for a certificate before there is one"
-        return self._server
-
-    @property
     def expiries(self) -> Mapping[str, float]:
-        """When which credential ends, as Unix time."""
-        ends = {"xds-server": self._server.ends} if self._server else {}
-        authority = signer(self._authorities, self._clock())
-        ends |= {"xds-authority": authority.ends} if authority else {}
-        return {name: end.timestamp() for name, end in ends.items()}
+        """When the authority that signs ends, as Unix time."""
+        authority = signer(self.authorities, self._clock())
+        return {f"{self._title}-authority": authority.ends.timestamp()} if authority else {}
 
     async def tend(self) -> None:
         """Do what is due now."""
         try:
-            await self._tend_authorities()
+            await self._tend()
         except ApiError as error:
             self._complaint.say(str(error))
         else:
             self._complaint.end()
-        self._tend_server()
+        if signer(self.authorities, self._clock()):
+            self._ready.set()
+        self._tended(self.authorities)
 
-    async def _tend_authorities(self) -> None:
+    async def _tend(self) -> None:
         if not self._may_write():
             self._out_since = self._elapsed()  # nobody has been given anything by us
         for _ in range(ATTEMPTS):
@@ -116,7 +113,7 @@ class Rotation:
             if wanted == stored or not self._may_write():
                 break
             if await self._store(wanted, version):
-                logger.info("%s", _news(stored, wanted))
+                logger.info("%s", self._news(stored, wanted))
                 stored = wanted
                 break
         if stored:
@@ -128,10 +125,14 @@ class Rotation:
             return (), ""
         data, version = found
         try:
-            return decoded(data), version
+            stored = decoded(data)
         except ValueError as error:
-            logger.error("the authorities are made anew, for the Secret cannot be read: %s", error)
+            logger.error("the %s authorities are made anew, for the Secret cannot be read: %s", self._title, error)
             return (), version
+        if fit(stored, self._names):
+            return stored, version
+        logger.warning("the %s authorities are made anew, for they are not for %s", self._title, self._names)
+        return (), version
 
     def _wanted(self, stored: Authorities) -> Authorities:
         out_for = self._elapsed() - self._out_since if stored and bundle(stored) == self.bundle else 0.0
@@ -140,6 +141,7 @@ class Rotation:
             self._clock(),
             out_for=timedelta(seconds=out_for),
             names=self._names,
+            new_authority=self._new_authority,
             policy=self._policy,
             entropy=self._entropy,
         )
@@ -156,24 +158,13 @@ class Rotation:
         return True
 
     def _adopt(self, stored: Authorities) -> None:
-        self._authorities = stored
+        self.authorities = stored
         if bundle(stored) != self.bundle:
             self.bundle, self._out_since = bundle(stored), self._elapsed()
             self._changed(self.bundle)
 
-    def _tend_server(self) -> None:
-        now = self._clock()
-        if self._server and not worn(self._server, self._authorities, now, self._policy):
-            return
-        authority = signer(self._authorities, now)
-        if authority is None:
-            return
-        self._server = issue(authority, self._names, now, self._policy, self._entropy)
-        self._ready.set()
-        self._rotated(succeeded=True)
-        logger.info("the xDS server has a new certificate, good until %s", self._server.ends.isoformat())
-
-
-def _news(before: Authorities, after: Authorities) -> str:
-    signing = sum(one.signs for one in after)
-    return f"{len(after)} authorities are trusted, {signing} of them may sign; before, {len(before)} were trusted"
+    def _news(self, before: Authorities, after: Authorities) -> str:
+        trusted, signing = len(after), sum(one.signs for one in after)
+        return (
+            f"{trusted} {self._title} authorities are trusted, {signing} may sign; before, {len(before)} were trusted"
+        )

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
-from ..credentials.rotation import Rotation, server_names
+from ..credentials import workloads
+from ..credentials.certificates import new_workload_authority
+from ..credentials.rotation import Rotation
+from ..credentials.serving import Serving, server_names
 from ..errors import NotFoundError
 from ..infra.kubernetes import client as kubernetes
 from ..infra.kubernetes.client import Client
@@ -25,7 +28,9 @@ from ..translate.manifests import owner
 from ..translate.world import Installation
 from ..xds.authentication import Authenticator
 
-WATCHED_WORKLOADS = ("Deployment", "Pod")
+OBSERVED = ("Deployment", "Pod")  # they say how an origin or a fleet fares
+BESIDE = ("ConfigMap", *OBSERVED)  # what is made in the operator's own namespace and watched
+WATCHED_WORKLOADS = (*BESIDE, "NetworkPolicy")
 logger = logging.getLogger(__name__)
 
 
@@ -77,12 +82,39 @@ def rotation(
     *,
     may_write: Callable[[], bool],
     changed: Callable[[str], None],
-) -> Rotation:
-    """The authorities behind the xDS server's certificate."""
-    (reference,) = owner(place).get("ownerReferences") or (None,)
-    vault = SecretVault(client, place.namespace, f"{place.name}-ca", owner=reference)
+) -> Serving:
+    """The xDS server's certificate, and the authorities behind it."""
     names = server_names(settings.xds_service, place.namespace)
-    return Rotation(vault, names=names, may_write=may_write, changed=changed, rotated=metrics.rotated)
+    vault = secret(place, client, "ca")
+    return Serving(vault, names=names, may_write=may_write, changed=changed, rotated=metrics.rotated)
+
+
+def wire(
+    trust_domain: str,
+    place: Installation,
+    client: Client,
+    metrics: Metrics,
+    *,
+    may_write: Callable[[], bool],
+    changed: Callable[[str], None],
+) -> Rotation:
+    """The authorities behind the certificates of edges and guards."""
+    return Rotation(
+        secret(place, client, "wire"),
+        title="wire",
+        names=(trust_domain,),
+        new_authority=new_workload_authority,
+        may_write=may_write,
+        changed=changed,
+        rotated=metrics.rotated,
+        policy=workloads.POLICY,
+    )
+
+
+def secret(place: Installation, client: Client, name: str) -> SecretVault:
+    """One of the operator's own."""
+    (reference,) = owner(place).get("ownerReferences") or (None,)
+    return SecretVault(client, place.namespace, f"{place.name}-{name}", owner=reference)
 
 
 def herald(settings: ClusterSettings, client: Client, metrics: Metrics, *, may_write: Callable[[], bool]) -> Herald:
@@ -98,12 +130,16 @@ def herald(settings: ClusterSettings, client: Client, metrics: Metrics, *, may_w
 
 def sources(settings: ClusterSettings, client: Client, feed: Feed, pace: Pace) -> Iterator[Cluster]:
     """Of what is ours in the cluster; when some namespaces are watched only, edge pods are beside them."""
-    workloads = tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in WATCHED_WORKLOADS)
-    watched = (*(Watched(RESOURCES[kind]) for kind in kinds()), *workloads)
+    watched = (*(Watched(RESOURCES[kind]) for kind in kinds()), *_ours(WATCHED_WORKLOADS))
     namespaces = settings.watch_namespaces
     yield _source(settings, client, feed, pace, watched, namespaces)
     if namespaces and settings.namespace not in namespaces:
-        yield _source(settings, client, feed, pace, workloads, (settings.namespace,))
+        yield _source(settings, client, feed, pace, _ours(BESIDE), (settings.namespace,))
+
+
+def _ours(names: Sequence[str]) -> tuple[Watched, ...]:
+    """What somebody deletes or changes of these is put right at once: a NetworkPolicy that is gone is an open door."""
+    return tuple(Watched(RESOURCES[kind], label_selector=OURS) for kind in names)
 
 
 def _source(

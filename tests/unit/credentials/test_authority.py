@@ -1,6 +1,7 @@
 """What becomes of the authorities as time goes on."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -16,12 +17,13 @@ from edgerun.credentials.authority import (
     signer,
     worn,
 )
-from edgerun.credentials.certificates import Entropy
+from edgerun.credentials.certificates import Entropy, new_authority, new_server
 from support.authorities import NAMES, START, entropy
 
 HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 SUCCESSION = START + YEAR * 2 / 3 + DAY
 LONG = timedelta(days=30)
+SERVER = partial(new_server, NAMES)
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def both(first: Authorities, chance: Entropy) -> Authorities:
 
 
 def at(now: datetime, authorities: Authorities, chance: Entropy, *, out_for: timedelta = timedelta()) -> Authorities:
-    return advance(authorities, now, out_for=out_for, names=NAMES, policy=POLICY, entropy=chance)
+    return advance(
+        authorities, now, out_for=out_for, names=NAMES, new_authority=new_authority, policy=POLICY, entropy=chance
+    )
 
 
 def test_the_first_one_signs_at_once(first: Authorities) -> None:
@@ -98,14 +102,14 @@ def test_a_clock_that_is_behind_the_only_one_makes_another(first: Authorities, c
 
 
 def test_a_server_gets_a_day_and_another_after_half_of_it(first: Authorities, chance: Entropy) -> None:
-    server = issue(first[0], NAMES, START, POLICY, chance)
+    server = issue(first[0], SERVER, START, POLICY, chance)
     assert (server.starts, server.ends) == (START - POLICY.backdated, START + DAY)
     assert not worn(server, first, START + 11 * HOUR, POLICY)
     assert worn(server, first, START + 12 * HOUR, POLICY)
 
 
 def test_a_server_is_renewed_when_the_clock_is_behind_it(first: Authorities, chance: Entropy) -> None:
-    server = issue(first[0], NAMES, START, POLICY, chance)
+    server = issue(first[0], SERVER, START, POLICY, chance)
     assert not worn(server, first, START - timedelta(minutes=4), POLICY)
     assert worn(server, first, START - timedelta(minutes=6), POLICY)
 
@@ -113,13 +117,13 @@ def test_a_server_is_renewed_when_the_clock_is_behind_it(first: Authorities, cha
 def test_a_server_is_renewed_when_its_authority_is_gone_and_not_when_there_is_another(
     both: Authorities, chance: Entropy
 ) -> None:
-    server = issue(both[0], NAMES, SUCCESSION, POLICY, chance)
+    server = issue(both[0], SERVER, SUCCESSION, POLICY, chance)
     assert not worn(server, at(SUCCESSION, both, chance, out_for=HOUR), SUCCESSION, POLICY)
     assert worn(server, both[1:], SUCCESSION, POLICY)
 
 
 def test_a_server_does_not_outlive_its_authority(first: Authorities, chance: Entropy) -> None:
-    assert issue(first[0], NAMES, START + YEAR - HOUR, POLICY, chance).ends == START + YEAR
+    assert issue(first[0], SERVER, START + YEAR - HOUR, POLICY, chance).ends == START + YEAR
 
 
 def test_a_secret_holds_all_there_is(both: Authorities) -> None:

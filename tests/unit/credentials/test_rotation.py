@@ -122,6 +122,20 @@ async def test_a_secret_that_is_spoiled_is_made_anew(keeper: Keeper, caplog: pyt
     assert not [one for one in caplog.messages if "oops" in one]
 
 
+async def test_authorities_for_other_names_are_made_anew(keeper: Keeper, caplog: pytest.LogCaptureFixture) -> None:
+    """What they sign for these names nobody would believe."""
+    await keeper.tend()
+    other = Keeper(keeper.safe, keeper.clocks, entropy=_another(), names=("other.edgerun.svc",))
+    await other.tend()
+    assert len(stored(other)) == 1
+    assert other.rotation.bundle not in (keeper.rotation.bundle, "")
+    assert believed(other, other.rotation.bundle, name="other.edgerun.svc")
+    assert [one for one in caplog.messages if "they are not for" in one]
+    writes = keeper.safe.writes
+    await other.tend()
+    assert keeper.safe.writes == writes
+
+
 async def test_without_an_api_server_the_certificate_is_renewed_all_the_same(
     keeper: Keeper, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,10 +281,10 @@ class World:
         return {*settled[-1:], *(text for at, text in self.told[len(settled) :])}
 
 
-def believed(keeper: Keeper, bundle: str, now: datetime | None = None) -> bool:
+def believed(keeper: Keeper, bundle: str, now: datetime | None = None, *, name: str = NAMES[0]) -> bool:
     authorities = x509.load_pem_x509_certificates(bundle.encode())
     verifier = PolicyBuilder().store(Store(authorities)).time(now or keeper.clocks.now())
-    verifier.build_server_verifier(x509.DNSName(NAMES[0])).verify(parsed(keeper.rotation.server.pair.certificate), [])
+    verifier.build_server_verifier(x509.DNSName(name)).verify(parsed(keeper.rotation.server.pair.certificate), [])
     return True
 
 
