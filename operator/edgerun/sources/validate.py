@@ -121,10 +121,10 @@ def _dangling(checked: Iterable[_Checked]) -> Iterator[LocatedProblem]:
     edges = frozenset(one.key.name for one in every if one.key and one.key.kind == edgeproxy.KIND)
     for one in every:
         if isinstance(one.object, EdgeRoute):
-            known = services.get(one.object.metadata.namespace, frozenset())
-            for field, name in _references(one.object):
+            for field, namespace, name in _references(one.object):
+                known = services.get(namespace, frozenset())
                 if name not in known:
-                    yield _located(one, Problem(field, _not_found(name, one.object, known)), Severity.WARNING)
+                    yield _located(one, Problem(field, _not_found(name, namespace, known)), Severity.WARNING)
             edge = one.object.spec.edge
             if edge not in (edgeproxy.DEFAULT_NAME, *edges):
                 yield _located(one, Problem("spec.edge", _no_edge(edge, edges)), Severity.WARNING)
@@ -138,16 +138,18 @@ def _services(checked: Iterable[_Checked]) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _references(route: EdgeRoute) -> Iterator[tuple[str, str]]:
+def _references(route: EdgeRoute) -> Iterator[tuple[str, str, str]]:
+    """Where an OriginService is named, its namespace and its name."""
     for index, rule in enumerate(route.spec.rules):
         for number, origin in enumerate(rule.origins):
             if origin.service:
-                yield f"spec.rules[{index}].origins[{number}].service.name", origin.service.name
+                namespace = origin.service.namespace or route.metadata.namespace
+                yield f"spec.rules[{index}].origins[{number}].service.name", namespace, origin.service.name
 
 
-def _not_found(name: str, route: EdgeRoute, known: frozenset[str]) -> str:
+def _not_found(name: str, namespace: str, known: frozenset[str]) -> str:
     there = f"OriginServices there: {_listed(known)}" if known else "there is no OriginService of it"
-    said = f'OriginService "{name}" of namespace {route.metadata.namespace} is in none of the files ({there})'
+    said = f'OriginService "{name}" of namespace {namespace} is in none of the files ({there})'
     return said + _hint(name, known)
 
 

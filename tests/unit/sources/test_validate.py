@@ -100,10 +100,19 @@ def test_a_reference_to_nothing_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_a_reference_does_not_cross_namespaces(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(GOOD_ROUTE % ("web", "shop", "cart") + "---\n" + SERVICE % ("cart", "other"))
-    (found,) = report([tmp_path])
-    assert "there is no OriginService of it" in str(found)
+@pytest.mark.parametrize(
+    ("named", "wanted"),
+    [
+        ("cart", ['"cart" of namespace shop is in none of the files (there is no OriginService of it)']),
+        ("cart, namespace: other", []),
+        ("crat, namespace: other", ['"crat" of namespace other is in none of the files (OriginServices there: cart)']),
+    ],
+)
+def test_a_reference_crosses_namespaces_only_where_it_says_so(tmp_path: Path, named: str, wanted: list[str]) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD_ROUTE % ("web", "shop", named) + "---\n" + SERVICE % ("cart", "other"))
+    found = said(tmp_path)
+    assert len(found) == len(wanted)
+    assert all(text in line for text, line in zip(wanted, found, strict=True))
 
 
 def test_a_reference_to_a_bad_object_is_no_reference_to_nothing(tmp_path: Path) -> None:
