@@ -2,10 +2,6 @@
 
 import asyncio
 from base64 import b64decode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +9,9 @@ from edgerun.api.meta import ObjectKey
 from edgerun.credentials.authority import decoded
 from edgerun.credentials.serving import Serving
 from edgerun.errors import ConflictError, NotFoundError
-from edgerun.infra.kubernetes.client import Client, connected
+from edgerun.infra.kubernetes.client import Client
 from edgerun.infra.kubernetes.vault import SecretVault
-from support.apiserver import kubeconfig
 from support.authorities import NAMES
-from support.faults import FaultyApi
-from support.poll import eventually
-
 
 NAME = "edgerun-ca"
 
@@ -89,98 +81,6 @@ async def test_what_others_have_put_beside_the_data_stays(vault: SecretVault, cl
     stored = await client.get(ObjectKey("Secret", namespace, NAME))
     assert (stored["data"], stored["metadata"]["labels"]) == ({"a": "MQ=="}, labels)
     assert stored["metadata"]["ownerReferences"] == [owner]
-
-
-@dataclass(eq=False)
-class Told:
-    """Counts what `changes` tells."""
-
-    times: int = 0
-
-    async def listen(self, vault: SecretVault) -> None:
-        async for _ in vault.changes():
-            self.times += 1
-
-    async def more(self, than: int) -> bool:
-        await eventually(lambda: self.times > than, within_s=1.0)
-        return True
-
-
-@asynccontextmanager
-async def listening(vault: SecretVault) -> AsyncIterator[Told]:
-    told = Told()
-    task = asyncio.create_task(told.listen(vault))
-    try:
-        await eventually(lambda: told.times > 0)
-        yield told
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def quiet(told: Told) -> int:
-    """What has been told when nothing more is being told."""
-    seen = -1
-
-    def same() -> bool:
-        nonlocal seen
-        before, seen = seen, told.times
-        return before == seen
-
-    await eventually(same, step_s=0.1)
-    return seen
-
-
-async def test_whoever_listens_hears_within_a_second_what_anybody_writes(
-    vault: SecretVault, client: Client, namespace: str
-) -> None:
-    async with listening(vault) as told:
-        before = await quiet(told)
-        await vault.write({"a": b"1"}, "")
-        assert await told.more(than=before), "it is made"
-        before = await quiet(told)
-        found = await vault.read()
-        assert found
-        await vault.write({"a": b"2"}, found[1])
-        assert await told.more(than=before), "it is written"
-        before = await quiet(told)
-        uid = (await client.get(ObjectKey("Secret", namespace, NAME)))["metadata"]["uid"]
-        await client.delete(ObjectKey("Secret", namespace, NAME), uid)
-        assert await told.more(than=before), "it is deleted"
-
-
-async def test_nobody_hears_of_other_secrets(vault: SecretVault, client: Client, namespace: str) -> None:
-    async with listening(vault) as told:
-        before = await quiet(told)
-        await SecretVault(client, namespace, f"{NAME}-other").write({"a": b"1"}, "")
-        assert await quiet(told) == before
-
-
-async def test_a_watch_that_is_cut_off_begins_again_and_tells_so(
-    faulty: FaultyApi, namespace: str, tmp_path: Path
-) -> None:
-    async with connected(kubeconfig(tmp_path / "k", faulty.address)) as client:
-        async with listening(SecretVault(client, namespace, NAME)) as told:
-            for _ in range(3):
-                before = await quiet(told)
-                await eventually(lambda: faulty.watches == 1)
-                faulty.cut()
-                assert await told.more(than=before)
-
-
-async def test_an_api_server_that_was_away_and_whose_credentials_have_changed_is_watched_again(
-    faulty: FaultyApi, namespace: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with connected(kubeconfig(tmp_path / "k", faulty.address)) as client:
-        async with listening(SecretVault(client, namespace, NAME)) as told:
-            before = await quiet(told)
-            faulty.down = True
-            faulty.cut()
-            await eventually(lambda: "are not told, and are noticed late" in caplog.text)
-            faulty.strangers = 1
-            faulty.down = False
-            await eventually(lambda: told.times > before)
-    assert "made up, 401" in caplog.text
 
 
 def _rotation(client: Client, namespace: str, told: list[str]) -> Serving:

@@ -9,14 +9,15 @@ Trap: `apply` owns the fields that it sends and removes those it sent before and
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTResponse
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from ... import __version__
@@ -38,9 +39,10 @@ TIMEOUT_S = 10.0  # of one call; a healthy API server answers in milliseconds
 WRITE_S = 4.0  # of one that changes something: one begun while leading ends before another may lead (`leader.Timing`)
 PAGE = 500  # objects of one LIST request, the page of kubectl
 _JSON = "application/json"
+_METADATA = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # of a watched Secret its data is not even sent
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _BEARER = "bearer "
-_UNAUTHORIZED, _GONE, _TOO_MANY, _SERVER_ERROR = 401, 410, 429, 500
+_OK, _UNAUTHORIZED, _GONE, _TOO_MANY, _SERVER_ERROR = 200, 401, 410, 429, 500
 _UNTYPED = "failed to create typed patch object"  # how an API server says 500 to an apply with an unknown field
 _STRICT = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}  # a misspelt field is a mistake of ours
 _ERRORS: Mapping[int, type[ApiError]] = {
@@ -115,6 +117,27 @@ class Client:
     async def get(self, key: ObjectKey, *, timeout_s: float = TIMEOUT_S) -> Object:
         return await self._call("GET", _path(key), timeout_s=timeout_s)
 
+    async def watch(self, key: ObjectKey, *, lasts_s: float) -> AsyncGenerator[None]:
+        """Something when changes of this one object begin to be told, and whenever it may be another one; read it then.
+
+        Ends after about `lasts_s`, or earlier when the server wants it so; close it when you leave it before.
+        """
+        path = RESOURCES[key.kind].path(key.namespace)
+        only = {"watch": "true", "fieldSelector": f"metadata.name={key.name}", "timeoutSeconds": f"{lasts_s:.0f}"}
+        only["resourceVersion"] = (
+            "0"  # from whatever the server has at hand; else it lets one wait until something happens
+        )
+        with _failing(f"watch of {path}/{key.name}", lasts_s + TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await self._ask("GET", path, only, None, accept=_METADATA, lasts_s=lasts_s + TIMEOUT_S)
+            try:
+                await self._admitted(f"watch of {path}/{key.name}", response)
+                yield
+                async for _ in response.response.content.iter_any():
+                    yield
+            finally:
+                response.response.close()
+
     async def create(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when it is there already. Reviews are created too: the answer is the verdict."""
         key = object_key(manifest)
@@ -175,16 +198,12 @@ class Client:
         media: str = _JSON,
         timeout_s: float,
     ) -> dict[str, Any]:
-        try:
+        with _failing(f"{method} {path}", timeout_s):
             async with asyncio.timeout(timeout_s):
                 answer = await self._observed(method, path, query or {}, body, media)
                 if answer.status == _UNAUTHORIZED:
                     await self._log_in_again()
                     answer = await self._observed(method, path, query or {}, body, media)
-        except TimeoutError:
-            raise UnavailableError(f"{method} {path}: no answer within {timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
         return _read(f"{method} {path}", answer)
 
     async def _observed(
@@ -200,20 +219,56 @@ class Client:
                 self._observer(method, status, time.monotonic() - began)
 
     async def _send(self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str) -> _Answer:
+        return await _whole(await self._ask(method, path, query, body, media=media))
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None,
+        *,
+        media: str = _JSON,
+        accept: str = _JSON,
+        lasts_s: float | None = None,
+    ) -> RESTResponse:
         sent = await self._api.param_serialize(
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": _JSON, "Content-Type": media},
+            header_params={"Accept": accept, "Content-Type": media},
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(*sent)
-        return _Answer(response.status, response.headers.get("Retry-After", ""), await response.read())
+        return await self._api.call_api(*sent, _request_timeout=lasts_s and aiohttp.ClientTimeout(total=lasts_s))
+
+    async def _admitted(self, asked: str, response: RESTResponse) -> None:
+        """Raises ApiError when the answer is no stream of changes; asked again, it may be one."""
+        if response.status == _OK:
+            return
+        answer = await _whole(response)
+        if answer.status == _UNAUTHORIZED:
+            await self._log_in_again()
+        _read(asked, answer)
 
     async def _log_in_again(self) -> None:
         before, self._api = self._api, _api(await _configuration(self._kubeconfig))
         await before.close()
+
+
+@contextmanager
+def _failing(asked: str, timeout_s: float) -> Iterator[None]:
+    """What fails in here is an UnavailableError."""
+    try:
+        yield
+    except TimeoutError:
+        raise UnavailableError(f"{asked}: no answer within {timeout_s:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise UnavailableError(f"{asked}: {error or type(error).__name__}") from error
+
+
+async def _whole(response: RESTResponse) -> _Answer:
+    return _Answer(response.status, response.headers.get("Retry-After", ""), await response.read())
 
 
 async def _configuration(kubeconfig: Path | None) -> Configuration:
