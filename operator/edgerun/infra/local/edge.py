@@ -6,26 +6,22 @@ Trap: Envoy does not drain on SIGTERM, it just goes. Whoever cares for the reque
 """
 
 import asyncio
-import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from .. import admin, envoy
+from .. import admin
+from .envoys import MAX_ACCESS_LINE, Access, envoy_launch, sorted_out
 from .instance import Instance
-from .launch import Launch, inherited
+from .launch import Launch
 from .leash import Leash
 from .process import Process, ending
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_S = 0.1, 5.0, 10.0
 POLL_S = 0.02
 GRACE_S = 2.0
-FLUSH_MS = 50  # of the access log: Envoy's 10 s are for disks, and somebody is looking
 LINGER_S = 0.5  # for idle connections: whoever keeps one open without a request learns of the end by a FIN
-MAX_ACCESS_LINE = 1 << 18  # Envoy accepts 60 KiB of request headers, and JSON may escape each byte of them
 
-Access = Callable[[Mapping[str, Any]], None]
 _LIVE = "listener_manager.(workers_started|total_listeners_active)"
 _BUSY = "(downstream_cx_active|downstream_rq_active)"
 
@@ -109,22 +105,13 @@ class LocalEdge:
         await process.end(grace_s=GRACE_S)
 
     def _launch(self) -> Launch:
-        with open(self._config, "w", opener=_private) as file:
-            json.dump(self._bootstrap, file)
-        drain_time_s = max(1, round(self._drain_s))
-        argv = (
-            *(str(envoy.binary()), "--config-path", str(self._config), "--disable-hot-restart"),
-            *("--concurrency", str(self._concurrency), "--log-level", "warn"),
-            *("--file-flush-interval-msec", str(FLUSH_MS)),
-            *("--drain-strategy", "immediate", "--drain-time-s", str(drain_time_s)),
-        )
-        return Launch(argv, inherited(os.environ), self._config.parent)
+        return envoy_launch(self._config, self._bootstrap, concurrency=self._concurrency, drain_s=self._drain_s)
 
     async def _one_life(self, launch: Launch) -> None:
         process = self._process = Process(
             f"envoy/{self.restarts}",
             leash=self._leash,
-            out=self._printed,
+            out=sorted_out(self._access, lambda line: self._say("envoy", line)),
             err=self._complained,
             max_line=MAX_ACCESS_LINE,
         )
@@ -139,18 +126,6 @@ class LocalEdge:
 
     def _complained(self, line: str) -> None:
         if not (self._leaving and "[warning]" in line):  # that it was told to go, and that streams end: we know
-            self._say("envoy", line)
-
-    def _printed(self, line: str) -> None:
-        entry = None
-        if line.startswith("{"):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-        if isinstance(entry, dict):
-            self._access(entry)
-        else:
             self._say("envoy", line)
 
     async def _unless_stopping(self, pause_s: float) -> None:
@@ -193,7 +168,3 @@ class LocalEdge:
 def _of_clients(name: str) -> bool:
     scope, _, rest = name.partition(".")
     return scope in ("listener", "http") and not rest.startswith("admin.") and ".worker_" not in rest
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
