@@ -33,6 +33,7 @@ PACKAGE = ROOT / "operator" / "edgerun"
 SPEAKERS = (
     "translate/fleets.py",
     "translate/observed.py",
+    "translate/references.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",
@@ -46,10 +47,21 @@ SPEAKERS = (
     "infra/local/replicas.py",
 )
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
-OF_PODS = {"ContainerCreating", "PodInitializing", "PodScheduled", "Failed", "Succeeded", "ErrImagePull"}
+OF_PODS = {
+    "ContainerCreating",
+    "ErrImagePull",
+    "Failed",
+    "PodInitializing",
+    "PodReadyToStartContainers",
+    "PodScheduled",
+    "Succeeded",
+}
 OF_ENDS = {"Completed", "ContainerCannotRun", "Error", "StartError"}
 NO_REASONS = (
-    {"True", "False", "Unknown", "Replica", "ReplicaFailure", ConditionType.CONTAINER_HEALTHY.value} | OF_PODS | OF_ENDS
+    {"True", "False", "Unknown", "Replica", "ReplicaFailure", ConditionType.CONTAINER_HEALTHY.value}
+    | {"ConfigMap", "Secret"}
+    | OF_PODS
+    | OF_ENDS
 )
 
 

@@ -206,10 +206,19 @@ class OriginServiceSpec(Frozen, frozen=True):
     secret_rotation: SecretRotation = SecretRotation.IGNORE
 
 
+class UsedVersion(Frozen, frozen=True):
+    """The `resourceVersion` of a Secret or ConfigMap with which the replicas were made that serve."""
+
+    kind: str
+    name: str
+    version: str
+
+
 class OriginServiceStatus(Frozen, frozen=True):
     observed_generation: int = 0
     serving: Kept | None = None
     url: str = ""
+    references: tuple[UsedVersion, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 

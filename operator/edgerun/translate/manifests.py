@@ -12,6 +12,7 @@ from .channel import CA_CERTIFICATES, sds_files
 from .edge_pods import deployment
 from .labels import edge_labels, edge_selector, object_name
 from .plan import Manifest
+from .references import rollout
 from .workloads import origin_deployment
 from .world import Installation, World
 
@@ -23,7 +24,7 @@ def manifests(world: World, origins: Sequence[OriginService]) -> tuple[Manifest,
         return ()
     proxies = sorted(world.proxies, key=lambda proxy: proxy.metadata.name)
     fleets = [manifest for proxy in proxies for manifest in fleet_manifests(proxy, place)]
-    return (*fleets, *(origin_deployment(service) for service in origins))
+    return (*fleets, *(origin_deployment(service, rollout(service, world)) for service in origins))
 
 
 def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]:

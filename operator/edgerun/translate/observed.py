@@ -15,6 +15,7 @@ import msgspec
 from ..api.originservice import OriginService, Probe
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
 from .labels import origin_selector
+from .references import MARK, located, mounted, rolled
 from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
 from .world import Endpoint, OriginObservation, OriginPhase
 
@@ -22,8 +23,10 @@ _ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
 _CRASHED = "CrashLoopBackOff"
 _NOT_PULLED, _PULLING = "ImagePullBackOff", "ErrImagePull"
 _NOT_RUN = "RunContainerError"
+_LACKS = "CreateContainerConfigError"
+_LATE = "ProgressDeadlineExceeded"
 _NOT_STARTED = {
-    "CreateContainerConfigError",
+    _LACKS,
     "CreateContainerError",
     "ErrImageNeverPull",
     "InvalidImageName",
@@ -52,10 +55,13 @@ def origin_observation(
     """`pods` may hold those of other origins, too."""
     mine = _pods(service, pods)
     endpoints = tuple(sorted({endpoint for pod in mine for endpoint in _endpoints(pod, service)}))
-    current = _current(service, deployment)
-    newest = [pod for pod in mine if _variables(pod.spec).get(REVISION) == revision(service)]
-    phase, reason, message = _state(service, current, newest) if current else _PENDING
-    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message)
+    there = msgspec.convert(deployment, Deployment) if deployment else Deployment()
+    made_with = rolled(there)
+    phase, reason, message = _PENDING
+    if _variables(there.spec.template.spec).get(REVISION) == revision(service):
+        newest = [pod for pod in mine if _is_newest(pod, service, made_with.mark)]
+        phase, reason, message = _state(service, there, newest)
+    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message, made_with)
 
 
 _PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")
@@ -75,12 +81,10 @@ def _pods(service: OriginService, pods: Sequence[Mapping[str, Any]]) -> list[Pod
     return sorted(mine, key=lambda pod: pod.metadata.name)
 
 
-def _current(service: OriginService, deployment: Mapping[str, Any] | None) -> Deployment | None:
-    """The Deployment, if it is of this version already."""
-    if deployment is None:
-        return None
-    read = msgspec.convert(deployment, Deployment)
-    return read if _variables(read.spec.template.spec).get(REVISION) == revision(service) else None
+def _is_newest(pod: Pod, service: OriginService, mark: str) -> bool:
+    """Whether it is of this version, and made since a Secret or ConfigMap of it last changed."""
+    made_for = pod.metadata.annotations.get(MARK, "")
+    return made_for == mark and _variables(pod.spec).get(REVISION) == revision(service)
 
 
 def _variables(spec: PodSpec) -> Mapping[str, str]:
@@ -103,11 +107,26 @@ def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]
     wanted, ready = service.spec.scaling.min_scale, sum(map(is_ready, newest))
     if ready >= wanted:
         return OriginPhase.READY, "", ""
-    wrong = trouble(deployment, [pod for pod in newest if not is_ready(pod)])
+    wrong = _explained(service, deployment, [pod for pod in newest if not is_ready(pod)])
     if not ready:
         return OriginPhase.FAILED if wrong.failed else OriginPhase.STARTING, wrong.reason, wrong.message
     others = f"; {wrong.reason}: {wrong.message}" if wrong.reason else ""
     return OriginPhase.READY, "", f"{ready} of {wanted} replicas take requests{others}"
+
+
+def _explained(service: OriginService, deployment: Deployment, unready: Sequence[Pod]) -> Trouble:
+    """With what only the template tells: which of its fields names what is not there."""
+    wrong = trouble(deployment, unready)
+    if wrong.reason == _LACKS:
+        return replace(wrong, message=located(service, wrong.message))
+    first = mounted(service) if wrong.reason in ("", _LATE) and any(map(_awaits_volumes, unready)) else ""
+    return replace(wrong, message=f"{wrong.message}, as soon as there is {first}") if first else wrong
+
+
+def _awaits_volumes(pod: Pod) -> bool:
+    """Whether a node has it and has not begun with its containers."""
+    conditions = pod.status.conditions
+    return bool(found(conditions, "PodScheduled", "True") and found(conditions, "PodReadyToStartContainers", "False"))
 
 
 def trouble(deployment: Deployment, unready: Sequence[Pod]) -> Trouble:
@@ -128,7 +147,7 @@ def trouble(deployment: Deployment, unready: Sequence[Pod]) -> Trouble:
     waiting = next(_waited_for(alive), Trouble("its pods are being created"))
     if late:
         said = f"no replica took requests within {PROGRESS_DEADLINE_S} s: {waiting.message}"
-        return Trouble(said, "ProgressDeadlineExceeded", failed=True)
+        return Trouble(said, _LATE, failed=True)
     return waiting
 
 

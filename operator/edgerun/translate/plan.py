@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..api.meta import Condition, Kept, ObjectKey
 from ..api.originservice import OriginService
 from .identities import Claim
-from .world import FleetObservation
+from .world import FleetObservation, Version
 
 _PREFIX = "type.googleapis.com/envoy."
 CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
@@ -46,6 +46,17 @@ Contribution = tuple[str, str, str]  # name of an edge, type URL, name of a reso
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """Of an OriginService whose pods follow what they read. What is None is not known now, and what was said holds.
+
+    `resolved` tells whether all of it is there, `versions` with which of it the pods that serve were made.
+    """
+
+    resolved: Condition | None
+    versions: tuple[Version, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What translating says of one object, before anybody has been asked whether it runs.
 
@@ -62,6 +73,7 @@ class Verdict:
     edge: str = ""
     kept: Kept | None = None
     fleet: FleetObservation | None = None
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True, slots=True)

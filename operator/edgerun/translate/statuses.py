@@ -10,7 +10,7 @@ from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus, EdgeStatus
 from ..api.meta import Condition
-from ..api.originservice import OriginServiceStatus
+from ..api.originservice import OriginServiceStatus, UsedVersion
 from .plan import Verdict
 from .world import FleetObservation
 
@@ -61,13 +61,32 @@ def fleet_status(verdict: Verdict, before: EdgeProxyStatus, *, now: str) -> Edge
 
 def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) -> OriginServiceStatus:
     """The status of an OriginService."""
-    parts = (*verdict.conditions, conditions.folded(verdict.conditions))
+    resolved = _resolved(verdict, before)
+    said = (*verdict.conditions, *([resolved] if resolved else []))
+    parts = (*said, conditions.folded(said))
     return OriginServiceStatus(
         observed_generation=verdict.generation,
         serving=verdict.kept,
         url=verdict.url,
+        references=_references(verdict, before),
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )
+
+
+def _resolved(verdict: Verdict, before: OriginServiceStatus) -> Condition | None:
+    if verdict.rotation is None:
+        return None
+    return verdict.rotation.resolved or conditions.condition(before.conditions, ConditionType.RESOLVED_REFS)
+
+
+def _references(verdict: Verdict, before: OriginServiceStatus) -> tuple[UsedVersion, ...]:
+    """Old pods serve until the new ones are ready, and it is them that the status speaks of meanwhile."""
+    if verdict.rotation is None:
+        return ()
+    versions = verdict.rotation.versions
+    if versions is None:
+        return before.references
+    return tuple(UsedVersion(kind=kind, name=name, version=version) for kind, name, version in versions)
 
 
 def _uninformed(progress: Progress) -> Condition | None:

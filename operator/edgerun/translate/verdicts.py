@@ -14,7 +14,8 @@ from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
 from .origins import Directory, Target, Targets
-from .plan import Verdict
+from .plan import Rotation, Verdict
+from .references import found, resolved, rolls, told
 from .routes import RouteTable, Shadow
 from .world import Edge, OriginObservation, OriginPhase, World
 
@@ -137,6 +138,17 @@ def _origin_verdict(service: OriginService, world: World) -> Verdict:
         conditions=(conditions.accepted(refusal, service.metadata.generation), _healthy(observed)),
         url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
         kept=kept(service, refusal),
+        rotation=_rotation(service, observed, world),
+    )
+
+
+def _rotation(service: OriginService, observed: OriginObservation | None, world: World) -> Rotation | None:
+    if world.installation is None or not rolls(service):
+        return None
+    serves = observed is not None and observed.phase is OriginPhase.READY
+    return Rotation(
+        resolved(service, found(service, world.referred), world.installation),
+        told(observed.rolled.versions) if observed and serves else None,
     )
 
 

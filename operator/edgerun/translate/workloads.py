@@ -16,33 +16,38 @@ import msgspec
 from ..api import API_VERSION
 from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
 from .labels import origin_labels, origin_selector
+from .references import MARK, RECORD, record
+from .world import Rolled
 
 DEFAULT_GRACE_S = 30  # Kubernetes' own
 PAUSE_S = 5  # from the end of a pod's readiness until every proxy has surely heard of it
 PROGRESS_DEADLINE_S = 600
 REVISION, SERVICE, PORT = "K_REVISION", "K_SERVICE", "PORT"
 
+_NEW = Rolled()
 _QUICK: Mapping[str, int] = {"periodSeconds": 1, "failureThreshold": 10}
 _PRIVILEGED_PORTS_END = 1024
 _ADMINISTRATOR = ("SYS_ADMIN", "CAP_SYS_ADMIN")
 
 
-def origin_deployment(service: OriginService) -> dict[str, Any]:
+def origin_deployment(service: OriginService, rolled: Rolled = _NEW) -> dict[str, Any]:
     """The Deployment, as it is applied. It goes when the OriginService goes."""
     name = service.metadata.name
-    metadata = {
+    metadata: dict[str, Any] = {
         "name": name,
         "namespace": service.metadata.namespace,
         "labels": dict(origin_labels(name)),
         "ownerReferences": [_owner(service)],
     }
+    if rolled.versions:
+        metadata["annotations"] = {RECORD: record(rolled.versions)}
     spec = {
         "replicas": service.spec.scaling.min_scale,
         "revisionHistoryLimit": 1,
         "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
         "selector": {"matchLabels": dict(origin_selector(name))},
-        "template": _template(service),
+        "template": _template(service, rolled.mark),
     }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
@@ -64,11 +69,11 @@ def _owner(service: OriginService) -> Mapping[str, Any]:
     }
 
 
-def _template(service: OriginService) -> Mapping[str, Any]:
+def _template(service: OriginService, mark: str) -> Mapping[str, Any]:
     given = service.spec.template.metadata
     metadata: dict[str, Any] = {"labels": {**given.labels, **origin_labels(service.metadata.name)}}
-    if given.annotations:
-        metadata["annotations"] = dict(given.annotations)
+    if annotations := {**given.annotations, **({MARK: mark} if mark else {})}:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": _pod(service)}
 
 

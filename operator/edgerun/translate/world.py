@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ..api import edgeproxy
 from ..api.edgeproxy import EdgeProxy
@@ -68,6 +69,38 @@ class Trust:
     leeway_s: int = 5
 
 
+class Version(NamedTuple):
+    """Of a Secret or ConfigMap that a template reads: its `resourceVersion`, "" of one that is not there."""
+
+    kind: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """With what the Deployment of an origin was last rolled out.
+
+    `versions` are those that are known of what its template reads. `mark` is what its pods bear, "" while no change of
+    a version has replaced them.
+    """
+
+    versions: tuple[Version, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """The Secrets and ConfigMaps that templates read; what is not in `versions` has not been looked for yet.
+
+    `refused` has the API server's words for each kind and namespace (as a key without a name) that the operator may not
+    look at. Its versions are the last ones that were seen.
+    """
+
+    versions: Mapping[ObjectKey, str] = field(default_factory=dict)
+    refused: Mapping[ObjectKey, str] = field(default_factory=dict)
+
+
 class OriginPhase(StrEnum):
     PENDING = "Pending"
     STARTING = "Starting"
@@ -89,6 +122,7 @@ class OriginObservation:
     endpoints: tuple[Endpoint, ...] = ()
     reason: str = ""
     message: str = ""
+    rolled: Rolled = Rolled()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +175,6 @@ class World:
     origins: tuple[OriginService, ...] = ()
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
     fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
+    referred: Referred = Referred()
     guards: Mapping[ObjectKey, tuple[LocalGuard, ...]] = field(default_factory=dict)
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)
