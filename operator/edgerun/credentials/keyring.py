@@ -21,7 +21,7 @@ not go back to it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 
 from .keys import Key, KeySet, NewKey, Phase, entered, new
@@ -58,6 +58,14 @@ class Policy:
 
     remembered: int = 10
     """How many of the keys that are over are kept, to be listed."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would have keys change all the time, or be no more before their tokens are."""
+        times = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "remembered"}
+        wrong = [name for name, value in times.items() if value < timedelta()]
+        wrong += [name for name in ("interval", "life") if not times[name]]
+        if wrong or self.remembered < 0:
+            raise ValueError(f"no keys can be kept by such times: {', '.join(wrong) or 'remembered'} must be more")
 
 
 POLICY = Policy()

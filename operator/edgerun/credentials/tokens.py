@@ -49,7 +49,7 @@ class Terms:
     plane may last."""
 
     spread: float = 1 / 10
-    """The part of its life before that over which replacements are spread."""
+    """The part of its life before that over which replacements are spread, or half of that time if it is less."""
 
     backdated: timedelta = timedelta(seconds=10)
     ahead: timedelta = timedelta(minutes=1)
@@ -129,7 +129,8 @@ def renewal(token: Token, terms: Terms) -> datetime:
     """When to replace it: not all at once, and each always at the same part of its life."""
     name = f"{token.claim.subject}\n{token.claim.audience}"
     part = int.from_bytes(sha256(name.encode()).digest()[:8], "big") / 2**64
-    return token.issued + (token.expires - token.issued) * (terms.renewed_at - part * terms.spread)
+    spread = min(terms.spread, terms.renewed_at / 2)  # or some would be replaced as soon as they are made
+    return token.issued + (token.expires - token.issued) * (terms.renewed_at - part * spread)
 
 
 def subject_problem(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,20 @@ class Ring:
 @pytest.fixture
 def ring() -> Ring:
     return Ring()
+
+
+@pytest.mark.parametrize(
+    ("times", "named"),
+    [
+        ({"interval": timedelta()}, "interval"),
+        ({"life": -HOUR}, "life"),
+        ({"mercy": -SECOND, "clock": -HOUR}, "clock, mercy"),
+        ({"remembered": -1}, "remembered"),
+    ],
+)
+def test_times_by_which_no_keys_can_be_kept_are_refused(times: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=f"such times: {named} must be more"):
+        Policy(**times)
 
 
 def test_the_first_one_signs_at_once_and_the_next_is_published(ring: Ring) -> None:

@@ -169,6 +169,14 @@ def test_replacements_are_spread() -> None:
     assert all(5 <= after - before <= 30 for before, after in pairwise(due))
 
 
+@given(st.builds(Claim, st.builds(subject, names, names), names), st.floats(0.1, 0.9))
+def test_no_token_is_due_when_it_is_made(claim: Claim, renewed_at: float) -> None:
+    terms = replace(TERMS, life=5 * MINUTE, renewed_at=renewed_at)
+    token = Token(claim, "k", START, START + terms.life, "")
+    assert renewed_at / 2 <= (renewal(token, terms) - START) / terms.life <= renewed_at + 1e-6
+    assert not Wallet({claim: token}).due({claim}, START + timedelta(seconds=14), "k", terms)
+
+
 @pytest.mark.parametrize(
     "text",
     ["system:serviceaccount:shop:edge", "system:serviceaccount:a:b.c-d.e", f"system:serviceaccount:{'a' * 63}:x"],
