@@ -10,6 +10,7 @@ from support.rights import rights_of, table
 ALL_NAMESPACES = """
 cluster  apps                   deployments                  create delete get list patch watch
 cluster  authentication.k8s.io  tokenreviews                 create
+cluster  core                   configmaps                   create delete get list patch watch
 cluster  core                   pods                         list watch
 cluster  edgerun.dev            edgeproxies                  create list watch
 cluster  edgerun.dev            edgeproxies/status           patch
@@ -18,12 +19,14 @@ cluster  edgerun.dev            edgeroutes/status            patch
 cluster  edgerun.dev            originservices               list watch
 cluster  edgerun.dev            originservices/status        patch
 cluster  events.k8s.io          events                       create
+cluster  networking.k8s.io      networkpolicies              create delete get list patch watch
 own      autoscaling            horizontalpodautoscalers     create delete get list patch
 own      coordination.k8s.io    leases                       create
 own      coordination.k8s.io    leases edgerun               get update
-own      core                   configmaps                   create delete get list patch
 own      core                   secrets                      create
 own      core                   secrets edgerun-ca           get update
+own      core                   secrets edgerun-keys         get update watch
+own      core                   secrets edgerun-wire         get update
 own      core                   serviceaccounts              create delete get list patch
 own      core                   services                     create delete get list patch
 own      discovery.k8s.io       endpointslices               create list
@@ -40,22 +43,26 @@ own      apps                   deployments                  create delete get l
 own      autoscaling            horizontalpodautoscalers     create delete get list patch
 own      coordination.k8s.io    leases                       create
 own      coordination.k8s.io    leases edgerun               get update
-own      core                   configmaps                   create delete get list patch
+own      core                   configmaps                   create delete get list patch watch
 own      core                   pods                         list watch
 own      core                   secrets                      create
 own      core                   secrets edgerun-ca           get update
+own      core                   secrets edgerun-keys         get update watch
+own      core                   secrets edgerun-wire         get update
 own      core                   serviceaccounts              create delete get list patch
 own      core                   services                     create delete get list patch
 own      discovery.k8s.io       endpointslices               create list
 own      discovery.k8s.io       endpointslices edgerun-xds-leader  get patch
 own      policy                 poddisruptionbudgets         create delete get list patch
 shop     apps                   deployments                  create delete get list patch watch
+shop     core                   configmaps                   create delete get list patch watch
 shop     core                   pods                         list watch
 shop     edgerun.dev            edgeroutes                   list watch
 shop     edgerun.dev            edgeroutes/status            patch
 shop     edgerun.dev            originservices               list watch
 shop     edgerun.dev            originservices/status        patch
 shop     events.k8s.io          events                       create
+shop     networking.k8s.io      networkpolicies              create delete get list patch watch
 """
 
 

@@ -12,6 +12,7 @@ from edgerun import __version__
 from edgerun.api.admission import admit
 from edgerun.cli import _parser, logs
 from edgerun.cli.controller import settings, with_environment
+from edgerun.translate.labels import ANY_EDGE, origin_labels
 from support.chart import (
     CHART,
     CRD,
@@ -30,6 +31,7 @@ from support.chart import (
 GOLDEN = Path(__file__).with_name("golden")
 CASES = sorted(path.name.removesuffix(".values.yaml") for path in GOLDEN.glob("*.values.yaml"))
 ROOT = CHART.parents[1]
+NAMESPACE_NAME = "kubernetes.io/metadata.name"  # a label that every namespace has
 CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 
 # What Helm 3.0 has of what the templates use. `make chart` and Helm 4 would not notice a function that is newer.
@@ -118,6 +120,28 @@ def test_a_newer_kubernetes_is_taken(version: str) -> None:
 def test_monitoring_where_nothing_would_scrape_is_refused() -> None:
     said = refusal({"monitoring": {"enabled": True}})
     assert "the cluster has no monitoring.coreos.com/v1; install the Prometheus Operator first" in said
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "wanted"),
+    [
+        ([], {}),
+        (["shop"], {"matchExpressions": [{"key": NAMESPACE_NAME, "operator": "In", "values": ["shop"]}]}),
+            ["shop"],
+            {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]},
+        ),
+    ],
+    ids=["all", "one"],
+)
+def test_guards_reach_the_operator_from_wherever_origins_are(namespaces: list[str], wanted: Object) -> None:
+    found = rendered({"networkPolicy": {"enabled": True}, "watchNamespaces": namespaces})
+    xds = find(found, "NetworkPolicy")["spec"]["ingress"][0]
+    assert xds["ports"] == [{"port": "xds", "protocol": "TCP"}]
+    edge, guards = xds["from"]
+    assert "namespaceSelector" not in edge, "in the operator's own namespace alone"
+    assert edge["podSelector"]["matchLabels"] == dict(ANY_EDGE)
+    assert guards["namespaceSelector"] == wanted
+    assert guards["podSelector"]["matchLabels"].items() <= origin_labels("cart").items()
 
 
 def test_a_service_account_that_exists_must_be_named() -> None:

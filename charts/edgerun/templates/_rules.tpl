@@ -12,8 +12,12 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
 - apiGroups: [edgerun.dev]
   resources: [edgeroutes/status, originservices/status]
   verbs: [patch]
-# An OriginService is a Deployment in its own namespace.
+# An OriginService is a Deployment in its own namespace, with a ConfigMap for its guards.
 {{ include "edgerun.rules.workloads" . }}
+# `access.ingress: Edge` is a NetworkPolicy. It is watched, for one that somebody deletes is an open door.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 {{ include "edgerun.rules.events" . }}
 {{- end }}
 
@@ -25,7 +29,7 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   verbs: [create]
 {{- end }}
 
-{{/* Deployments that the operator makes, and the pods that they make. */}}
+{{/* Deployments that the operator makes, the pods that they make, and what these need. */}}
 {{- define "edgerun.rules.workloads" -}}
 - apiGroups: [apps]
   resources: [deployments]
@@ -34,6 +38,11 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# By its ConfigMap an Envoy knows the operator. RBAC cannot tell which are ours; the operator asks for its own, by their
+# label, and for no others.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 
 {{/* In the whole cluster, always. */}}
@@ -61,14 +70,20 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   resources: [leases]
   resourceNames: [{{ include "edgerun.fullname" . }}]
   verbs: [get, update]
-# The certificate authority of the xDS server. No other Secret is read.
+# The certificate authorities of the xDS server and of edge and origins, and the keys that sign tokens. No other Secret
+# is read.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ include "edgerun.fullname" . }}-ca]
+  resourceNames: [{{ include "edgerun.fullname" . }}-ca, {{ include "edgerun.fullname" . }}-wire]
   verbs: [get, update]
+# `edgerun keys revoke` writes the keys too, and everybody has to know within a second.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "edgerun.fullname" . }}-keys]
+  verbs: [get, update, watch]
 # The address of the leader, behind the Service {{ include "edgerun.fullname" . }}-xds. No other slice is written.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
@@ -77,9 +92,9 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   resources: [endpointslices]
   resourceNames: [{{ include "edgerun.fullname" . }}-xds-leader]
   verbs: [get, patch]
-# What a fleet of edge proxies consists of, beside its Deployment.
+# What a fleet of edge proxies consists of, beside its Deployment and its ConfigMap.
 - apiGroups: [""]
-  resources: [configmaps, services, serviceaccounts]
+  resources: [services, serviceaccounts]
   verbs: [get, list, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
@@ -88,7 +103,7 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   resources: [horizontalpodautoscalers]
   verbs: [get, list, create, patch, delete]
 {{- if and .Values.watchNamespaces (not (has .Release.Namespace .Values.watchNamespaces)) }}
-# Its Deployment and pods; the operator's own Deployment owns them.
+# Its Deployment, pods and ConfigMap; the operator's own Deployment owns them.
 {{ include "edgerun.rules.workloads" . }}
 {{- end }}
 {{- end }}
