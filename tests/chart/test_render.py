@@ -127,9 +127,6 @@ def test_monitoring_where_nothing_would_scrape_is_refused() -> None:
     [
         ([], {}),
         (["shop"], {"matchExpressions": [{"key": NAMESPACE_NAME, "operator": "In", "values": ["shop"]}]}),
-            ["shop"],
-            {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}]},
-        ),
     ],
     ids=["all", "one"],
 )
