@@ -42,6 +42,7 @@ _ALL = (
     Resource("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
     Resource("Lease", "coordination.k8s.io", "v1", "leases"),
     Resource("Namespace", "", "v1", "namespaces", namespaced=False),
+    Resource("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
     Resource("Pod", "", "v1", "pods"),
     Resource("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Resource("Secret", "", "v1", "secrets"),

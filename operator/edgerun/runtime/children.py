@@ -1,7 +1,7 @@
 """Looks after what belongs to the edges and nobody watches: is it as it was made, and where is it reached?
 
-Watches of these kinds would be of the whole cluster's Services and ConfigMaps, for a handful of objects that hardly
-anybody touches. The one EndpointSlice is asked for by its name, for the operator may read no other.
+Watches of these kinds would be of the whole cluster's Services, for a handful of objects that hardly anybody touches.
+The one EndpointSlice is asked for by its name, for the operator may read no other.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ..infra.kubernetes.applier import Applier
 from ..translate.labels import OURS
 from .observing import Observing
 
-LISTED = ("ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount")
+LISTED = ("HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "ServiceAccount")
 UNWATCHED = ("EndpointSlice", *LISTED)
 LOOK_S = 5.0  # while a fleet is not ready: its Service may be given an address
 ROUNDS = 12  # of them until everything is looked at: how long somebody else's change may stay

@@ -197,8 +197,9 @@ class ClusterRuntime:
 
     def _feed_workload(self, key: ObjectKey, change: Change) -> None:
         if isinstance(change, Seen):
-            self.observing.see(change.raw)
-            if key.kind == "Deployment":
+            if key.kind in parts.OBSERVED:
+                self.observing.see(change.raw)
+            if key.kind != "Pod":
                 self.applier.see(change.raw)
         else:
             self.observing.gone(key)

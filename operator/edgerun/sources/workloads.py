@@ -10,7 +10,7 @@ from typing import Any
 
 from ..api import API_VERSION, edgeproxy, originservice
 from ..api.meta import ObjectKey, object_key
-from ..translate.labels import EDGE_PROXY, MANAGED_BY, MANAGER, ORIGIN_SERVICE, object_name
+from ..translate.labels import EDGE_PROXY, MANAGED_BY, MANAGER, ORIGIN_SERVICE, object_name, origin_object_name
 from ..translate.world import Installation
 
 Object = Mapping[str, Any]
@@ -58,7 +58,7 @@ class Workloads:
     def of(self, owner: ObjectKey) -> Workload:
         """What belongs to `owner` now."""
         found = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]
-        made = {key.kind: raw for key, raw in found if key.name == name_for(owner)}
+        made = {key.kind: raw for key, raw in found if key.name == name_for(owner, key.kind)}
         pods = tuple(raw for key, raw in found if key.kind == "Pod")
         return Workload(made.get("Deployment"), made.get("Service"), pods)
 
@@ -74,9 +74,11 @@ def owner_of(raw: Object) -> ObjectKey | None:
     return None
 
 
-def name_for(owner: ObjectKey) -> str:
-    """What the objects are called that are made for `owner`."""
-    return owner.name if owner.kind == originservice.KIND else object_name(owner.name)
+def name_for(owner: ObjectKey, kind: str) -> str:
+    """What the object of that kind is called that is made for `owner`."""
+    if owner.kind == originservice.KIND:
+        return origin_object_name(owner.name, kind)
+    return object_name(owner.name)
 
 
 def made_by(raw: Object, place: Installation) -> bool:
@@ -88,7 +90,7 @@ def made_by(raw: Object, place: Installation) -> bool:
         return False
     if any(one.get("controller") and one["apiVersion"] != API_VERSION for one in references):
         return False
-    if owner and metadata["name"] != name_for(owner):
+    if owner and metadata["name"] != name_for(owner, raw["kind"]):
         return False
     if owner and owner.kind == originservice.KIND:
         return True

@@ -24,8 +24,8 @@ USER = 65532  # "nonroot" of distroless images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyContainer:
-    """A container with one Envoy. What its names of ports and volumes begin with, `prefix`, keeps them apart from
-    those of others in the same pod; it drains for `drain_s` at most."""
+    """A container with one Envoy, which drains for `drain_s` at most. The names of its volumes begin with `prefix`, to
+    keep them apart from those of others in the same pod."""
 
     name: str
     prefix: str = ""
@@ -50,7 +50,7 @@ def config_files(place: Installation) -> Mapping[str, str]:
 def container(one: EnvoyContainer, place: Installation) -> dict[str, Any]:
     """The container, as it is applied."""
     pull = {"imagePullPolicy": place.image_pull_policy} if place.image_pull_policy else {}
-    ports = [{"name": one.prefix + name, "containerPort": port, "protocol": "TCP"} for name, port in one.ports.items()]
+    ports = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in one.ports.items()]
     return {
         "name": one.name,
         "image": place.image,

@@ -15,6 +15,7 @@ EDGE_PREFIX = "edge"
 ORIGIN_SERVICE = f"{GROUP}/origin-service"
 _NAME = "app.kubernetes.io/name"
 _INSTANCE = "app.kubernetes.io/instance"
+ANY_EDGE: Mapping[str, str] = {_NAME: EDGE_PREFIX, MANAGED_BY: MANAGER}  # the pods of all fleets
 
 
 def object_name(fleet: str) -> str:
@@ -36,3 +37,9 @@ def origin_selector(service: str) -> Mapping[str, str]:
 
 def origin_labels(service: str) -> Mapping[str, str]:
     return {**origin_selector(service), _INSTANCE: service, MANAGED_BY: MANAGER}
+
+
+def origin_object_name(service: str, kind: str) -> str:
+    """What the objects of an origin are called, such that two origins never share one. What users are likely to call
+    after their app themselves, a NetworkPolicy above all, is called otherwise."""
+    return {"ConfigMap": f"{service}-guard", "NetworkPolicy": f"edgerun-{service}"}.get(kind, service)

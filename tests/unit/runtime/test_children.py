@@ -36,7 +36,7 @@ class House:
 
     def __init__(self) -> None:
         self.objects = {
-            object_key(raw): raw for raw in (made("ConfigMap"), made("Service", spec={"clusterIP": "10.0.0.1"}))
+            object_key(raw): raw for raw in (made("ServiceAccount"), made("Service", spec={"clusterIP": "10.0.0.1"}))
         }
         self.asked: list[str] = []
         self.error: ApiError | None = None
@@ -125,7 +125,7 @@ async def test_an_address_that_is_awaited_is_found_within_seconds() -> None:
         house.objects[object_key(service)] = service
         await asyncio.sleep(LOOK_S)
         assert house.addresses == ("10.0.0.1",)
-        assert house.asked.count("ConfigMap") == 1, "only Services have addresses"
+        assert house.asked.count("ServiceAccount") == 1, "only Services have addresses"
 
 
 async def test_what_is_gone_is_told_to_all_who_knew_it() -> None:

@@ -80,6 +80,8 @@ def test_an_object_that_changes_hands_is_told_of_on_both_sides() -> None:
     [
         of_cart("Deployment", controller="edgerun.dev/v1alpha1"),
         of_cart("Deployment"),
+        of_cart("ConfigMap", "cart-guard", controller="edgerun.dev/v1alpha1"),
+        of_cart("NetworkPolicy", "edgerun-cart", controller="edgerun.dev/v1alpha1"),
         of_blue("Deployment", owner="edgerun"),
         of_blue("Deployment"),
         raw("EndpointSlice", "edgerun-xds-leader", "edgerun", {"app.kubernetes.io/managed-by": "edgerun"}),
@@ -95,6 +97,8 @@ def test_what_this_operator_makes_is_its_own_also_when_its_owner_was_lost(one: A
         (raw("Deployment", "cart", "shop"), "no labels"),
         (raw("Deployment", "cart", "shop", {"app.kubernetes.io/managed-by": "Helm"}), "another manager"),
         (of_cart("Deployment", "copy-of-cart"), "somebody copied it"),
+        (of_cart("ConfigMap"), "the app's own, with labels of its Deployment"),
+        (of_cart("NetworkPolicy"), "the app's own, with labels of its Deployment"),
         (of_blue("Service", "copy"), "somebody copied it"),
         (of_blue("Deployment", namespace="edgerun-2"), "of an operator elsewhere"),
         (of_blue("Deployment", owner="edgerun-2"), "of another operator in the same namespace"),
