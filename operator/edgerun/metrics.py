@@ -97,6 +97,7 @@ FAMILIES = (
         "When one of our own certificates ends.",
     ),
     Family("edgerun_rotation_total", "counter", ("result",), "Renewals of our own certificates."),
+    Family("edgerun_clock_skew_seconds", "gauge", (), "How far the clock is ahead of the API server's."),
     Family("edgerun_apply_total", "counter", ("kind", "result"), "Objects that were applied or deleted; leader only."),
     Family("edgerun_status_updates_total", "counter", ("result",), "Statuses that were written; leader only."),
     Family("edgerun_events_total", "counter", ("result",), "Kubernetes Events that were worth telling; leader only."),
@@ -231,6 +232,8 @@ class _Reader(Collector):
         yield _many("edgerun_xds_streams", vitals.proxies)
         yield _many("edgerun_xds_streams_behind", vitals.behind)
         yield _many("edgerun_credential_expiry_timestamp_seconds", vitals.expiries)
+        skew = vitals.clock_skew_s
+        yield _read("edgerun_clock_skew_seconds", () if skew is None else [((), skew)])
         ages = {name: meter.ages_s() for name, meter in self._queues.items()}
         yield _many("workqueue_depth", {name: meter.depth for name, meter in self._queues.items()})
         yield _many("workqueue_unfinished_work_seconds", {name: sum(own) for name, own in ages.items()})

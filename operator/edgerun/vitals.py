@@ -55,3 +55,6 @@ class Vitals:
 
     expiries: Mapping[str, float] = field(default_factory=dict)
     """When each of the control plane's own credentials ends to be valid, as Unix time."""
+
+    clock_skew_s: float | None = None
+    """How far the clock of this machine is ahead of the API server's; None when that is not known."""

@@ -1,6 +1,7 @@
 """What the client says to an API server, and what it makes of the answers."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,28 @@ async def test_a_server_that_hangs_is_given_up_on_time(server: ApiServer, client
         await client.list_("Namespace", timeout_s=0.3)
     assert asyncio.get_running_loop().time() - began < 2
     assert await client.list_("Namespace")
+
+
+async def test_it_knows_what_time_the_server_has(server: ApiServer) -> None:
+    async with connected(server.kubeconfig) as client:
+        assert client.server_time() is None, "nothing was asked so far"
+        for _ in range(3):
+            await client.list_("Namespace")
+            told = client.server_time()
+            assert told
+            assert abs(told - datetime.now(UTC)) < timedelta(seconds=2), "it runs on this machine"
+        with server.frozen(), pytest.raises(UnavailableError):
+            await client.list_("Namespace", timeout_s=1.2)
+        later = client.server_time()
+        assert later
+        assert later - told > timedelta(seconds=1), "it is counted on while the server is silent"
+
+
+async def test_an_error_tells_the_time_too(server: ApiServer, namespace: str) -> None:
+    async with connected(server.kubeconfig) as client:
+        with pytest.raises(NotFoundError):
+            await client.get(ObjectKey("ConfigMap", namespace, "b"))
+        assert client.server_time()
 
 
 async def test_every_request_is_told_to_who_observes(server: ApiServer, namespace: str) -> None:

@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,7 @@ from ... import __version__
 from ...access import Access
 from ...api.meta import ObjectKey, object_key
 from ...api.resources import RESOURCES
+from ...elapsed import elapsed_s
 from ...errors import (
     ApiError,
     ConflictError,
@@ -98,6 +101,16 @@ class Client:
     def __init__(self, configuration: Configuration, kubeconfig: Path | None, observer: Observer | None = None) -> None:
         self._kubeconfig, self._observer = kubeconfig, observer
         self._api = _api(configuration)
+        self._date, self._dated_s = "", 0.0
+
+    def server_time(self) -> datetime | None:
+        """What time the server has, within a second, by its last answer; None when that was without a date."""
+        try:
+            date = parsedate_to_datetime(self._date)
+        except ValueError:
+            return None
+        half = timedelta(seconds=0.5)  # a date has no fractions
+        return date.astimezone(UTC) + half + timedelta(seconds=elapsed_s() - self._dated_s)
 
     async def close(self) -> None:
         await self._api.close()
@@ -240,7 +253,10 @@ class Client:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return await self._api.call_api(*sent, _request_timeout=lasts_s and aiohttp.ClientTimeout(total=lasts_s))
+        timeout = lasts_s and aiohttp.ClientTimeout(total=lasts_s)
+        response = await self._api.call_api(*sent, _request_timeout=timeout)
+        self._date, self._dated_s = response.headers.get("Date", ""), elapsed_s()
+        return response
 
     async def _admitted(self, asked: str, response: RESTResponse) -> None:
         """Raises ApiError when the answer is no stream of changes; asked again, it may be one."""
