@@ -15,10 +15,10 @@ from edgerun.credentials.serving import server_credentials
 from edgerun.identity import Account, Reason, Unproven
 from edgerun.translate.bootstrap import guard_bootstrap
 from edgerun.translate.channel import CA_CERTIFICATES, Channel, sds_files
-from edgerun.translate.guard import guard_resources
+from edgerun.translate.guard import static_resources
 from edgerun.xds.authentication import Authenticator
 from edgerun.xds.server import Server
-from guard.guarded import bearer, guard, token
+from guard.guarded import Settings, bearer, guard, in_plain_words, token
 from support.authorities import NAMES, authority, certificate
 from support.origins import origin
 from support.proxies import Envoy, free_port, listening
@@ -47,7 +47,7 @@ async def known(token: str) -> Account | Unproven:
 
 
 @asynccontextmanager
-async def started(folder: Path, port: int, trusted: Authority) -> AsyncIterator[Envoy]:
+async def started(folder: Path, port: int, trusted: Authority, where: Settings) -> AsyncIterator[Envoy]:
     config, secret = Volume(folder / "config"), Volume(folder / "secret")
     files = sds_files(config_folder=PurePosixPath(config.folder), token_file=PurePosixPath(secret.folder / "token"))
     config.write({**files, CA_CERTIFICATES: trusted.certificate})
@@ -57,6 +57,7 @@ async def started(folder: Path, port: int, trusted: Authority) -> AsyncIterator[
         channel=Channel("localhost", port, server_name=NAMES[0]),
         admin_socket=PurePosixPath(folder / "admin.sock"),
         config_folder=PurePosixPath(config.folder),
+        static=in_plain_words(static_resources(where.guard)),
     )
     flags = ("--service-node", "cart-1", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
     process = await asyncio.create_subprocess_exec(ENVOY, "--config-yaml", json.dumps(bootstrap), *flags)
@@ -74,14 +75,15 @@ async def test_a_guard_that_is_started_so_asks_for_keys_and_policy_and_serves(fo
     server = Server(observer=Witness(), authenticate=Authenticator(known, namespace="edgerun"))
     await server.start(f"127.0.0.1:{port}", server_credentials(lambda: shown))
     try:
-        async with origin("app") as app, started(folder, port, ours) as envoy:
+        async with origin("app") as app:
             where = guard(KEY, app_port=app.port, listen_port=free_port(), probes_port=free_port(), concurrency=2)
-            server.publish({FLEET: resources(*guard_resources(where))})
-            await listening(where.listen_port)
-            assert (await fetch(where.listen_port, "/", headers=bearer(token(KEY)))).status == 200
-            assert (await fetch(where.listen_port, "/")).status == 401
-            assert (await fetch(where.probes_port, "/ready")).status == 200
-            assert "envoy_server_live" in (await fetch(where.probes_port, "/metrics")).body
-            assert await envoy.stat("server.concurrency") == 1
+            async with started(folder, port, ours, where) as envoy:
+                server.publish({FLEET: resources(*where.policies)})
+                await listening(where.listen_port)
+                assert (await fetch(where.listen_port, "/", headers=bearer(token(KEY)))).status == 200
+                assert (await fetch(where.listen_port, "/")).status == 401
+                assert (await fetch(where.probes_port, "/ready")).status == 200
+                assert "envoy_server_live" in (await fetch(where.probes_port, "/metrics")).body
+                assert await envoy.stat("server.concurrency") == 1
     finally:
         await server.stop(grace_s=0.2)

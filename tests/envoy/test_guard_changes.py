@@ -7,7 +7,6 @@ import pytest
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 
-from edgerun.translate.guard import guard_policies, guard_resources
 from edgerun.translate.guard_answers import NOT_READY
 from edgerun.translate.guard_policy import VERIFICATION, Invokers
 from edgerun.translate.plan import Resource, resource, serialised
@@ -133,7 +132,7 @@ async def test_while_the_control_plane_is_gone_all_goes_on(running: Guarded) -> 
 
 
 async def test_keys_that_no_envoy_can_read_leave_the_old_ones_in_place(running: Guarded) -> None:
-    running.publish(*(broken(one) if one.name == VERIFICATION else one for one in guard_resources(running.guard)))
+    running.publish(*(broken(one) if one.name == VERIFICATION else one for one in running.guard.policies))
     await eventually(lambda: running.witness.refusals)
     assert (await running.ask(bearer(token(KEY))))[0].status == 200
     assert (await running.ask(bearer(token(NEXT))))[0].status == 401
@@ -150,7 +149,7 @@ FOREIGN: dict[str, tuple[str, str, Callable[[Keys], Signer]]] = {
 
 async def test_another_algorithm_is_refused_even_with_a_key_that_is_believed(running: Guarded) -> None:
     keys = Keys()
-    running.publish(*(believing(one, keys.jwks()) for one in guard_resources(running.guard)))
+    running.publish(*(believing(one, keys.jwks()) for one in running.guard.policies))
     await eventually(lambda: accepted(running, keys.good))
     for alg, (kid, why, sign) in FOREIGN.items():
         answer, entry = await running.ask(bearer(compact(head(KEY, alg=alg, kid=kid), claims(), sign(keys))))
@@ -179,7 +178,7 @@ def broken(one: Resource) -> Resource:
 
 @pytest.mark.parametrize("missing", ["verification", "hygiene", "invokers"])
 async def test_each_part_of_its_policy_that_is_taken_away_closes_it(missing: str, running: Guarded) -> None:
-    running.publish(*(one for one in guard_resources(running.guard) if one.name != missing))
+    running.publish(*(one for one in running.guard.policies if one.name != missing))
     await eventually(lambda: closed(running))
     await running.changed()
     assert (await running.ask(bearer(token(KEY))))[0].status == 200
@@ -193,11 +192,11 @@ async def closed(running: Guarded) -> bool:
 
 async def test_it_does_not_listen_before_its_policy_has_come(app: Origin) -> None:
     async with told_nothing(guard(KEY, app_port=app.port)) as running:
-        policies = guard_policies(running.guard)
-        running.publish(*(one for one in guard_resources(running.guard) if one not in policies))
+        _, *others = running.guard.policies
+        running.publish(*others)
 
         async def told() -> bool:
-            return await running.envoy.stat("listener_manager.listener_added") == 2
+            return await running.envoy.stat("control_plane.connected_state") == 1
 
         await eventually(told, within_s=20)
         for port in (running.guard.listen_port, running.guard.probes_port):

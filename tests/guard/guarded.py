@@ -13,10 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgerun.api.meta import ObjectKey
-from edgerun.translate.bootstrap import ADMIN_CLUSTER, bootstrap, pod_bootstrap
-from edgerun.translate.channel import Channel
-from edgerun.translate.guard import Guard, guard_resources
-from edgerun.translate.guard_policy import Invokers
+from edgerun.translate.bootstrap import bootstrap
+from edgerun.translate.guard import Guard, static_resources
+from edgerun.translate.guard_policy import Admission, Invokers, policies
 from edgerun.translate.plan import Resource
 from edgerun.xds.server import Server
 from support.poll import eventually
@@ -53,26 +52,66 @@ def bearer(token: str) -> Headers:
     return [("x-edgerun-authorization", f"Bearer {token}")]
 
 
-def guard(key: Key, **others: Any) -> Guard:
-    settings: dict[str, Any] = {
-        "origin": ObjectKey("OriginService", "shop", "cart"),
-        "audience": AUDIENCE,
-        "issuer": ISSUER,
-        "jwks": jwks(key),
-        "invokers": Invokers(namespaces=("shop",)),
-        "app_port": 1,
-        "listen_port": 1,
-        "address": "127.0.0.1",
-        "leeway_s": LEEWAY_S,
-    }
-    return Guard(**settings | others)
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Of a guard, those that it starts with and those that it is told."""
+
+    jwks: str
+    audience: str = AUDIENCE
+    issuer: str = ISSUER
+    invokers: Invokers = field(default=Invokers(namespaces=("shop",)))
+    leeway_s: int = LEEWAY_S
+    max_life_s: int = 86_400
+    app_port: int = 1
+    listen_port: int = 1
+    probes_port: int = 0
+    concurrency: int = 0
+    queue: int = 0
+
+    @property
+    def guard(self) -> Guard:
+        return Guard(
+            origin=ObjectKey("OriginService", "shop", "cart"),
+            trust_domain="edgerun.test",
+            app_port=self.app_port,
+            listen_port=self.listen_port,
+            probes_port=self.probes_port,
+            address="127.0.0.1",
+            concurrency=self.concurrency,
+            queue=self.queue,
+        )
+
+    @property
+    def policies(self) -> tuple[Resource, ...]:
+        return policies(
+            Admission(
+                audience=self.audience,
+                issuer=self.issuer,
+                jwks=self.jwks,
+                invokers=self.invokers,
+                leeway_s=self.leeway_s,
+                max_life_s=self.max_life_s,
+            )
+        )
+
+
+def guard(key: Key, **others: Any) -> Settings:
+    return Settings(**{"jwks": jwks(key)} | others)
+
+
+def in_plain_words(static: dict[str, Any]) -> dict[str, Any]:
+    """A guard's resources without TLS, so that what it says to a credential can be asked by anybody."""
+    for listener in static["listeners"]:
+        for chain in listener["filter_chains"]:
+            chain.pop("transport_socket", None)
+    return static
 
 
 @dataclass
 class Guarded:
     """The guard that runs, and what it has logged."""
 
-    guard: Guard
+    guard: Settings
     server: Server
     envoy: Envoy
     witness: Witness
@@ -83,7 +122,7 @@ class Guarded:
     def change(self, **others: Any) -> int:
         """Publish a guard that differs in this; the serial by which an ACK speaks of it."""
         self.guard = replace(self.guard, **others)
-        return self.publish(*guard_resources(self.guard))
+        return self.publish(*self.guard.policies)
 
     def publish(self, *some: Resource) -> int:
         return self.server.publish({FLEET: resources(*some)})
@@ -111,7 +150,7 @@ class Guarded:
 
 
 @asynccontextmanager
-async def guarded(guard: Guard) -> AsyncIterator[Guarded]:
+async def guarded(guard: Settings) -> AsyncIterator[Guarded]:
     """Runs while the block does, on free ports."""
     async with told_nothing(guard) as found:
         found.change()
@@ -120,13 +159,13 @@ async def guarded(guard: Guard) -> AsyncIterator[Guarded]:
 
 
 @asynccontextmanager
-async def told_nothing(guard: Guard) -> AsyncIterator[Guarded]:
+async def told_nothing(guard: Settings) -> AsyncIterator[Guarded]:
     """One that is connected to a control plane which has published nothing so far."""
     guard = replace(guard, listen_port=free_port(), probes_port=free_port())
     witness = Witness()
     with TemporaryDirectory() as directory:  # tmp_path is too long a name for a socket
         folder = Path(directory)
-        async with _process(folder) as envoy:
+        async with _process(folder, guard) as envoy:
             found = Guarded(guard, Server(observer=witness), envoy, witness, folder / "xds.sock")
             await found.server.start(f"unix:{found.socket}")
             reading = asyncio.create_task(_read(found), name="the guard's log")
@@ -138,13 +177,14 @@ async def told_nothing(guard: Guard) -> AsyncIterator[Guarded]:
 
 
 @asynccontextmanager
-async def _process(folder: Path) -> AsyncIterator[Envoy]:
+async def _process(folder: Path, guard: Settings) -> AsyncIterator[Envoy]:
     config = bootstrap(
-        node_id="cart-1", cluster=FLEET, xds_socket=folder / "xds.sock", admin_socket=folder / "admin.sock"
+        node_id="cart-1",
+        cluster=FLEET,
+        xds_socket=folder / "xds.sock",
+        admin_socket=folder / "admin.sock",
+        static=in_plain_words(static_resources(guard.guard)),
     )
-    of_pod = pod_bootstrap(fleet=FLEET, channel=Channel("x", 1), admin_socket=folder / "admin.sock")
-    clusters = of_pod["static_resources"]["clusters"]
-    config["static_resources"]["clusters"] += [one for one in clusters if one["name"] == ADMIN_CLUSTER]
     flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-strategy", "immediate")
     flush = ("--file-flush-interval-msec", "5")
     process = await asyncio.create_subprocess_exec(

@@ -26,6 +26,7 @@ from support.origins import origin
 from support.poll import eventually
 from support.prometheus import LINTS, STARTS_S, lint, prometheus
 from support.proxies import free_port
+from support.secrets import with_secrets
 from support.xds import Witness
 
 pytestmark = pytest.mark.envoy
@@ -37,11 +38,11 @@ OF_DASHBOARDS = (
     'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="edge",envoy_response_code_class="2"}',
     'envoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix="edge",le="+Inf"}',
     'envoy_http_downstream_cx_active{envoy_http_conn_manager_prefix="edge"}',
-    'envoy_cluster_membership_healthy{envoy_cluster_name="origin/shop/o0"}',
-    'envoy_cluster_membership_total{envoy_cluster_name="origin/shop/o0"}',
-    'envoy_cluster_upstream_rq_xx{envoy_cluster_name="origin/shop/o0",envoy_response_code_class="2"}',
-    'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="origin/shop/o0"}',
-    'envoy_cluster_upstream_cx_connect_fail{envoy_cluster_name="origin/shop/o0"}',
+    'envoy_cluster_membership_healthy{envoy_cluster_name="origin/shop/o0@shop/default"}',
+    'envoy_cluster_membership_total{envoy_cluster_name="origin/shop/o0@shop/default"}',
+    'envoy_cluster_upstream_rq_xx{envoy_cluster_name="origin/shop/o0@shop/default",envoy_response_code_class="2"}',
+    'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="origin/shop/o0@shop/default"}',
+    'envoy_cluster_upstream_cx_connect_fail{envoy_cluster_name="origin/shop/o0@shop/default"}',
     "envoy_control_plane_connected_state",
     "envoy_overload_envoy_resource_monitors_fixed_heap_pressure",
     "envoy_overload_envoy_overload_actions_stop_accepting_requests_active",
@@ -84,7 +85,7 @@ async def serving(objects: World) -> AsyncIterator[Proxy]:
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            serial = server.publish(translate(objects).fleets)
+            serial = server.publish(with_secrets(translate(objects)))
             await eventually(lambda: len(server.proxies()) == 1, within_s=20)
             assert await server.acknowledged(serial, timeout_s=20)
             async with aiohttp.ClientSession() as session:
@@ -127,7 +128,7 @@ async def test_dashboards_find_what_they_ask_for_and_an_edge_that_is_gone_is_see
             await eventually(lambda: asked.value(f"{OF_DASHBOARDS[0]} == 3"), within_s=STARTS_S)
             assert [query for query in OF_DASHBOARDS if await asked.value(query) is None] == []
             assert await asked.value("envoy_control_plane_connected_state") == 1
-            url = f"url/http_127.0.0.1_{up.port}"
+            url = f"url/http_127.0.0.1_{up.port}@shop/default"
             assert await asked.value(f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{url}"}}') == 1
             await life.aclose()
             await eventually(lambda: asked.query('up{job="edge"} == 0'))

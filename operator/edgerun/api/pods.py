@@ -30,6 +30,7 @@ class Container(Frozen, frozen=True):
 
 class PodSpec(Frozen, frozen=True):
     containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
 
 
 class StatusCondition(Frozen, frozen=True):

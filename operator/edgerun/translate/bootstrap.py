@@ -7,6 +7,7 @@ Trap: `initial_fetch_timeout: 0s` makes Envoy wait for its first listeners and c
 limit it would call itself ready with nothing to serve.
 """
 
+from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -18,6 +19,8 @@ ADMIN_CLUSTER = "admin"
 GIB = 1 << 30
 MAX_CONNECTIONS = 50_000
 GUARD_HEAP_BYTES = GIB // 8
+
+Static = Mapping[str, list[Any]]  # the `static_resources` of a bootstrap
 
 # What is worth keeping of the hundred and more series of each cluster: the number of routes must not drown the rest.
 CLUSTER_SERIES = (
@@ -60,7 +63,7 @@ STATS_TAGS = (
 
 # As statistics have it, with "_" for ":". Envoy takes a name to end at its first dot, which is in the middle of a host;
 # and it says everything once more as `cluster.NAME.external.upstream_rq_time` and the like, which is left out.
-_CLUSTER_NAME = rf"(origin/[^.]+|url/.+_[0-9]+|{XDS_CLUSTER}|{ADMIN_CLUSTER})"
+_CLUSTER_NAME = rf"(origin/[^.]+|url/.+_[0-9]+@[^.]+|{XDS_CLUSTER}|{ADMIN_CLUSTER})"
 
 _TYPE = "type.googleapis.com/envoy.extensions."
 _HEAP = "envoy.resource_monitors.fixed_heap"
@@ -75,11 +78,12 @@ def bootstrap(
     admin_socket: Path,
     max_heap_bytes: int = 2 * GIB,
     max_downstream_connections: int = MAX_CONNECTIONS,
+    static: Static | None = None,
 ) -> dict[str, Any]:
-    """The bootstrap of an edge proxy whose control plane listens on `xds_socket`."""
+    """The bootstrap of a proxy whose control plane listens on `xds_socket`; `static` is what a guard has beside it."""
     node = {"id": node_id, "cluster": cluster}
-    clusters = [_xds_socket_cluster(xds_socket)]
-    return _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections)
+    clusters = [_xds_socket_cluster(xds_socket), *([_admin_cluster(admin_socket)] if static else ())]
+    return _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
 
 
 def pod_bootstrap(
@@ -90,6 +94,7 @@ def pod_bootstrap(
     config_folder: PurePosixPath = CONFIG_FOLDER,
     max_heap_bytes: int = 2 * GIB,
     max_downstream_connections: int = MAX_CONNECTIONS,
+    static: Static | None = None,
 ) -> dict[str, Any]:
     """The bootstrap of an edge pod, one for the whole fleet: the node's id comes from `--service-node`.
 
@@ -97,7 +102,7 @@ def pod_bootstrap(
     LDS to tell the proxy's own metrics.
     """
     clusters = [xds_service_cluster(XDS_CLUSTER, channel, config_folder), _admin_cluster(admin_socket)]
-    return _bootstrap({"cluster": fleet}, admin_socket, clusters, max_heap_bytes, max_downstream_connections)
+    return _bootstrap({"cluster": fleet}, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
 
 
 def guard_bootstrap(
@@ -105,16 +110,19 @@ def guard_bootstrap(
     guard: str,
     channel: Channel,
     admin_socket: PurePosixPath,
+    static: Static,
     config_folder: PurePosixPath = CONFIG_FOLDER,
     max_heap_bytes: int = GUARD_HEAP_BYTES,
 ) -> dict[str, Any]:
-    """The bootstrap of a guard, which belongs to the fleet `guard`. It has to run with `--concurrency 1`."""
+    """The bootstrap of a guard, which belongs to the fleet `guard`, with the `guard.static_resources` of its pod. It
+    has to run with `--concurrency 1`."""
     return pod_bootstrap(
         fleet=guard,
         channel=channel,
         admin_socket=admin_socket,
         config_folder=config_folder,
         max_heap_bytes=max_heap_bytes,
+        static=static,
     )
 
 
@@ -124,13 +132,15 @@ def _bootstrap(
     clusters: list[dict[str, Any]],
     max_heap_bytes: int,
     max_connections: int,
+    static: Static | None,
 ) -> dict[str, Any]:
+    more = static or {}
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     return {
         "node": node,
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"ads_config": _ads_config(), "lds_config": ads, "cds_config": ads},
-        "static_resources": {"clusters": clusters},
+        "static_resources": {**more, "clusters": [*clusters, *more.get("clusters", ())]},
         "overload_manager": _overload_manager(max_heap_bytes, max_connections),
         "stats_config": _stats_config(),
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
@@ -168,7 +178,7 @@ def _xds_socket_cluster(xds_socket: Path) -> dict[str, Any]:
     }
 
 
-def _admin_cluster(admin_socket: PurePosixPath) -> dict[str, Any]:
+def _admin_cluster(admin_socket: PurePath) -> dict[str, Any]:
     return {
         "name": ADMIN_CLUSTER,
         "type": "STATIC",

@@ -1,8 +1,9 @@
 """The guard: an Envoy in front of one origin container, that knows who calls before the app spends a CPU cycle.
 
-Its listener and cluster are constant for the life of a pod; keys and policy come by ECDS (`guard_policy`), so that a
-key that is revoked is refused on open connections, and none is drained. It does not listen before they have come; where
-one of them is taken away, everybody is refused.
+Its listener and its app are in the bootstrap, constant for the life of a pod: ports and limits are those of a revision,
+and several revisions of an origin live at once. Keys and policy, which all of them share, come by ECDS
+(`guard_policy`), so that a key that is revoked is refused on open connections, and none is drained; certificates come
+by SDS. It does not listen before all of that has come; where a policy is taken away, everybody is refused.
 
 Traps: one worker only (`--concurrency 1`), or the limit of concurrency holds per worker. And Envoy counts a request
 that waits for a connection being opened as one that queues, so the queue is never shorter than the concurrency: an app
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
@@ -20,26 +22,19 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_p
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import json_format
 
 from ..api.meta import ObjectKey
-from .clusters import ADS, BUFFER_BYTES, CIRCUIT_BREAKERS, IDLE_TIMEOUT_S, NEAR_CONNECT_S, endpoints_message, packed
+from .clusters import BUFFER_BYTES, CIRCUIT_BREAKERS, IDLE_TIMEOUT_S, NEAR_CONNECT_S, endpoints_message
 from .guard_answers import access_log, answers
-from .guard_policy import (
-    HYGIENE,
-    INVOKERS,
-    JWT_FILTER,
-    UNCONFIGURED,
-    VERIFICATION,
-    Invokers,
-    denial,
-    hygiene,
-    invokers,
-    verification,
-)
+from .guard_policy import HYGIENE, INVOKERS, JWT_FILTER, UNCONFIGURED, VERIFICATION, denial
+from .identities import edge_prefix
 from .listeners import STREAM_IDLE_TIMEOUT_S, probes_listener
-from .names import PROBES_LISTENER_NAME, service_cluster
-from .plan import Resource, resource
+from .messages import ADS, packed
+from .mutual_tls import common_context, socket
+from .names import service_cluster
 from .world import Edge, Endpoint
 
 LISTENER_NAME = "guard"
@@ -56,53 +51,29 @@ _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 class Guard:
     """The guard of the origin that listens on the loopback interface at `app_port`.
 
-    A credential is one that a key of `jwks` (a JSON Web Key Set) signed, in the name of `issuer`, for exactly this
-    `audience`, for no longer than `max_life_s`; clocks may differ by `leeway_s`. The app gets at most `concurrency`
-    requests at once, 0 for any number; `queue` more wait, and the rest is turned away.
+    Whoever connects has to be an edge of `trust_domain`. The app gets at most `concurrency` requests at once, 0 for any
+    number; `queue` more wait, and the rest is turned away.
     """
 
     origin: ObjectKey
-    audience: str
-    issuer: str
-    jwks: str
-    invokers: Invokers
+    trust_domain: str
     app_port: int
     listen_port: int
     probes_port: int = 0
     address: str = "0.0.0.0"  # noqa: S104
     concurrency: int = 0
     queue: int = 0
-    leeway_s: int = 5
-    max_life_s: int = 86_400
-
-    def __post_init__(self) -> None:
-        if not (self.issuer and self.audience):
-            raise ValueError(f"the guard of {self.origin} needs an issuer and an audience; Envoy takes none for any")
 
 
-def guard_resources(guard: Guard) -> tuple[Resource, ...]:
-    """All that the Envoy of this guard is to have; equal guards give equal bytes."""
-    return (
-        resource(service_cluster(guard.origin), _app(guard)),
-        *guard_policies(guard),
-        resource(LISTENER_NAME, _listener(guard)),
-        *_probes(guard),
-    )
+def static_resources(guard: Guard) -> dict[str, Any]:
+    """What the bootstrap of this guard has beside its control plane, as JSON; equal guards give equal values."""
+    listeners = [_listener(guard), *_probes(guard)]
+    return {"listeners": [_plain(one) for one in listeners], "clusters": [_plain(_app(guard))]}
 
 
-def guard_policies(guard: Guard) -> tuple[Resource, ...]:
-    """The part of it that changes while the pod lives."""
-    return (
-        verification(
-            issuer=guard.issuer,
-            audience=guard.audience,
-            jwks=guard.jwks,
-            leeway_s=guard.leeway_s,
-            max_life_s=guard.max_life_s,
-        ),
-        hygiene(guard.audience),
-        invokers(guard.invokers),
-    )
+def _plain(message: Any) -> Any:
+    text = json_format.MessageToJson(message, preserving_proto_field_name=True, sort_keys=True)
+    return msgspec.json.decode(text)
 
 
 def _app(guard: Guard) -> Any:
@@ -138,15 +109,19 @@ def _listener(guard: Guard) -> Any:
         address={"socket_address": {"address": guard.address, "port_value": guard.listen_port}},
         per_connection_buffer_limit_bytes={"value": BUFFER_BYTES},
         enable_reuse_port={"value": False},
-        filter_chains=[{"filters": [manager]}],
+        filter_chains=[{"filters": [manager], "transport_socket": _tls(guard)}],
     )
 
 
-def _probes(guard: Guard) -> tuple[Resource, ...]:
+def _tls(guard: Guard) -> Mapping[str, Any]:
+    context = common_context({"prefix": edge_prefix(guard.trust_domain)})
+    return socket(tls_pb2.DownstreamTlsContext(require_client_certificate={"value": True}, common_tls_context=context))
+
+
+def _probes(guard: Guard) -> tuple[Any, ...]:
     if not guard.probes_port:
         return ()
-    where = Edge(address=guard.address, probes_port=guard.probes_port)
-    return (resource(PROBES_LISTENER_NAME, probes_listener(where)),)
+    return (probes_listener(Edge(address=guard.address, probes_port=guard.probes_port)),)
 
 
 def _http_manager(guard: Guard) -> Any:

@@ -14,8 +14,8 @@ from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 
-from .clusters import packed
 from .guard_policy import JWT_FILTER, UNCONFIGURED
+from .messages import packed
 
 UNAUTHENTICATED = "A credential is needed to call this origin, and there is no valid one in this request.\n"
 FORBIDDEN = "This caller may not call this origin.\n"

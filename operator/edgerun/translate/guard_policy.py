@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from envoy.config.core.v3 import extension_pb2
@@ -19,10 +20,10 @@ from envoy.config.rbac.v3 import rbac_pb2 as rules_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 
-from .clusters import packed
+from .messages import packed
 from .plan import Resource, resource
 
-VERIFICATION, HYGIENE, INVOKERS = "verification", "hygiene", "invokers"
+POLICIES = VERIFICATION, HYGIENE, INVOKERS = "verification", "hygiene", "invokers"
 JWT_FILTER = "envoy.filters.http.jwt_authn"
 CREDENTIAL_HEADER = "x-edgerun-authorization"
 UNCONFIGURED = "unconfigured"  # nothing has come yet: the guard's fault, not the caller's
@@ -47,6 +48,40 @@ class Invokers:
     subjects: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A credential is one that a key of `jwks` (a JSON Web Key Set) signed, in the name of `issuer`, for exactly this
+    `audience`, for no longer than `max_life_s`; clocks may differ by `leeway_s`. Whoever shows one has to be of the
+    `invokers`, too."""
+
+    audience: str
+    issuer: str
+    jwks: str
+    invokers: Invokers
+    leeway_s: int = 5
+    max_life_s: int = 86_400
+
+    def __post_init__(self) -> None:
+        if not (self.issuer and self.audience):
+            raise ValueError("an admission needs an issuer and an audience; Envoy takes none for any")
+
+
+def policies(admission: Admission) -> tuple[Resource, ...]:
+    """What the guards of an origin are told while they live; equal admissions give equal bytes."""
+    return (
+        verification(
+            issuer=admission.issuer,
+            audience=admission.audience,
+            jwks=admission.jwks,
+            leeway_s=admission.leeway_s,
+            max_life_s=admission.max_life_s,
+        ),
+        hygiene(admission.audience),
+        invokers(admission.invokers),
+    )
+
+
+@lru_cache(maxsize=4_096)
 def verification(*, issuer: str, audience: str, jwks: str, leeway_s: int, max_life_s: int) -> Resource:
     """Proves the credential. Without any key nobody is let in, which Envoy has no word for."""
     keys = signing_keys(jwks)
@@ -77,6 +112,7 @@ def signing_keys(jwks: str) -> list[Mapping[str, str]]:
     return [{**key, "alg": "ES256", "use": "sig"} for key in sorted(public, key=lambda key: (key["kid"], key["x"]))]
 
 
+@lru_cache(maxsize=4_096)
 def hygiene(audience: str) -> Resource:
     """Refuses, by the name of a policy each, what is signed and still no credential of ours for this origin."""
     policies = {
@@ -95,6 +131,7 @@ def hygiene(audience: str) -> Resource:
     return _extension(HYGIENE, _rbac("DENY", policies))
 
 
+@lru_cache(maxsize=4_096)
 def invokers(allowed: Invokers) -> Resource:
     """Lets through who may call; where nobody may, nobody passes."""
     exact = [f"system:serviceaccount:{one.replace('/', ':')}" for one in allowed.accounts] + [*allowed.subjects]

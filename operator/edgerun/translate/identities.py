@@ -6,6 +6,7 @@ the credentials for it; no `url` of an EdgeRoute can have that audience, for tho
 
 from dataclasses import dataclass
 
+from ..api import originservice
 from ..api.meta import ObjectKey
 from .names import url_authority, url_parts
 
@@ -52,11 +53,18 @@ def credential_secret(claim: Claim) -> str:
     return f"credential/{claim.subject}/{claim.audience}"
 
 
-def guard_fleet(origin: ObjectKey, guard: str = "") -> str:
-    """What the guards of an origin are called as a fleet; with `guard` one of them alone, that differs from others.
-    No EdgeProxy can have such a name."""
-    return f"{_GUARD}{origin.namespace}/{origin.name}" + (f"/{guard}" if guard else "")
+def guard_fleet(origin: ObjectKey) -> str:
+    """What the guards of an origin are called as a fleet; no EdgeProxy can have such a name."""
+    return f"{_GUARD}{origin.namespace}/{origin.name}"
 
 
 def is_guard(fleet: str) -> bool:
     return fleet.startswith(_GUARD)
+
+
+def guarded_origin(fleet: str) -> ObjectKey | None:
+    """The origin whose guards are this fleet; None when it is one of edges."""
+    if not is_guard(fleet):
+        return None
+    namespace, _, name = fleet.removeprefix(_GUARD).partition("/")
+    return ObjectKey(originservice.KIND, namespace, name)

@@ -8,6 +8,7 @@ itself through `typed_per_filter_config`. What changes with the objects travels 
 from typing import Any
 
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2
@@ -20,7 +21,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from .bootstrap import ADMIN_CLUSTER
-from .clusters import ADS, BUFFER_BYTES, packed
+from .clusters import BUFFER_BYTES
+from .messages import ADS, packed
 from .names import LISTENER_NAME, PROBES_LISTENER_NAME, ROUTES_NAME
 from .plan import Resource, resource
 from .world import Edge
@@ -29,6 +31,7 @@ KIB = 1024
 READY_PATH = "/ready"
 METRICS_PATH = "/metrics"
 STREAM_IDLE_TIMEOUT_S = 300
+NO_CREDENTIAL = "The edge has no credential for this origin yet.\n"
 
 # Without a range of its own Envoy calls private and loopback addresses internal, and believes their x-envoy headers.
 _NOBODY = {"address_prefix": "255.255.255.255", "prefix_len": {"value": 32}}
@@ -125,10 +128,22 @@ def _http_manager() -> Any:
         early_header_mutation_extensions=[_own_headers_removed()],
         http_filters=_http_filters(),
         access_log=[_access_log()],
+        local_reply_config={"mappers": [_without_credential()]},
         upgrade_configs=[{"upgrade_type": "websocket"}],
         always_set_request_id_in_response=True,
         **_hardening(),
     )
+
+
+def _without_credential() -> dict[str, Any]:
+    """Envoy says 401 when it has no credential to show: that is the edge's fault, and no client can mend it."""
+    expression = cel_pb2.ExpressionFilter(expression="response.code_details == 'failed_to_inject_credential'")
+    which = {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": packed(expression)}
+    return {
+        "filter": {"extension_filter": which},
+        "status_code": {"value": 503},
+        "body": {"inline_string": NO_CREDENTIAL},
+    }
 
 
 def _hardening() -> dict[str, Any]:

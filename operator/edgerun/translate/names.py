@@ -21,6 +21,14 @@ def service_cluster(key: ObjectKey) -> str:
     return f"origin/{key.namespace}/{key.name}"
 
 
+def called_by(cluster: str, namespace: str, service_account: str) -> str:
+    """The cluster as one caller has it, whose credential its requests carry: callers share no connections.
+
+    Of an account's name no dot is left, for a statistic ends there; no name of Kubernetes has a colon.
+    """
+    return f"{cluster}@{namespace}/{service_account.replace('.', ':')}"
+
+
 @lru_cache(maxsize=4_096)
 def url_parts(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of an origin's url, the port made explicit."""

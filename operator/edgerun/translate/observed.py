@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ..api.originservice import OriginService, Probe
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
 from .labels import origin_selector
 from .references import MARK, located, mounted, rolled
@@ -94,7 +94,11 @@ def _variables(spec: PodSpec) -> Mapping[str, str]:
 
 
 def _endpoints(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
-    if is_ready(pod) and pod.status.pod_ip:
+    if not (is_ready(pod) and pod.status.pod_ip):
+        return
+    if any(container.name == GUARD_CONTAINER for container in pod.spec.init_containers):
+        yield Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
+    else:
         port = _variables(pod.spec).get(PORT, "")
         yield Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
 
@@ -205,11 +209,15 @@ def _evicted(pods: Sequence[Pod]) -> Iterator[Trouble]:
 def _waited_for(pods: Sequence[Pod]) -> Iterator[Trouble]:
     for pod in pods:
         for container in pod.status.init_container_statuses:
+            if container.name == GUARD_CONTAINER:
+                continue
             if not container.ready and container.state.running:
                 yield Trouble(f'init container "{container.name}" is not done yet')
         for container in pod.status.container_statuses:
             if not container.ready:
                 yield _unready(container, pod)
+        if any(one.name == GUARD_CONTAINER and not one.ready for one in pod.status.init_container_statuses):
+            yield Trouble("its guard waits for what the control plane is to tell it: keys, callers and a certificate")
         yield Trouble(f"pod {pod.metadata.name} is being started")
 
 

@@ -18,8 +18,8 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from ..api.edgeroute import EdgeRoute, Rule
 from ..api.meta import ObjectKey
 from .actions import envoy_action
-from .clusters import packed
 from .matches import Precedence, envoy_match, identity, precedence
+from .messages import packed
 from .names import ROUTES_NAME, rule_name
 from .origins import Target, Targets
 

@@ -5,13 +5,28 @@ from typing import NamedTuple
 
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
-from .clusters import service_resources, url_cluster_message
+from ..api.originservice import OriginService
+from .access import admission
+from .clusters import service_resources, url_resource
 from .edges import edges
+from .guard_policy import POLICIES, policies
+from .identities import Claim, edge_id, guard_fleet, origin_id
 from .listeners import listeners
 from .manifests import manifests
 from .names import ROUTES_NAME
 from .origins import Directory, Target, Targets
-from .plan import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Contribution, Plan, Resource, Resources, resource, serialised
+from .plan import (
+    CLUSTER,
+    ENDPOINTS,
+    EXTENSION,
+    LISTENER,
+    ROUTES,
+    Contribution,
+    Plan,
+    Resource,
+    Resources,
+    serialised,
+)
 from .routes import RouteTable, route_table
 from .verdicts import verdicts
 from .world import Edge, World
@@ -31,12 +46,17 @@ def translate(world: World) -> Plan:
     targets = {route.key: directory.targets(route) for route in world.routes}
     fleets = {name: _fleet(edge, world.routes, targets) for name, edge in edges(world).items()}
     origins = tuple(sorted(world.origins, key=lambda service: service.key))
+    guards = {guard_fleet(service.key): service for service in origins}
     return Plan(
-        fleets={name: _resources(fleet, world) for name, fleet in fleets.items()},
+        fleets={name: _resources(fleet, world) for name, fleet in fleets.items()}
+        | {name: _guard_resources(service, world) for name, service in guards.items()},
         manifests=manifests(world, origins),
         origins=origins,
         verdicts=verdicts(world, directory, targets, {name: (one.edge, one.table) for name, one in fleets.items()}),
-        contributors={name: keys for fleet in fleets.values() for name, keys in _contributors(fleet).items()},
+        contributors={name: keys for fleet in fleets.values() for name, keys in _contributors(fleet).items()}
+        | {(name, EXTENSION, part): frozenset({guards[name].key}) for name in guards for part in POLICIES},
+        claims={name: _claims(fleet) for name, fleet in fleets.items()},
+        identities=_identities(fleets, guards, world.trust.trust_domain),
     )
 
 
@@ -53,12 +73,29 @@ def _resources(fleet: _Fleet, world: World) -> Resources:
 def _origin_resources(fleet: _Fleet, world: World) -> Iterable[Resource]:
     """Clusters and endpoints of all origins that some route uses."""
     used = {target.cluster: target for target in _all(fleet.targets) if target.cluster}
+    guarded = {service.key for service in world.origins if service.guarded}
     for name, target in sorted(used.items()):
+        assert target.claim, "whoever has a cluster is called as somebody"
         if target.service:
             observed = world.observations.get(target.service)
-            yield from service_resources(name, observed.endpoints if observed else ())
+            endpoints = observed.endpoints if observed else ()
+            yield from service_resources(name, target.claim, endpoints, guarded=target.service in guarded)
         elif target.origin.url:
-            yield resource(name, url_cluster_message(target.origin.url, fleet.edge.ca_file))
+            yield url_resource(name, target.origin.url, target.claim, fleet.edge.ca_file)
+
+
+def _guard_resources(service: OriginService, world: World) -> Resources:
+    """The policies of an origin's guards. An origin that has none any more still has pods for a while that do."""
+    return {EXTENSION: {item.name: item for item in policies(admission(service, world.trust))}}
+
+
+def _claims(fleet: _Fleet) -> frozenset[Claim]:
+    return frozenset(target.claim for target in _all(fleet.targets) if target.claim)
+
+
+def _identities(edges: Iterable[str], guards: Mapping[str, OriginService], trust_domain: str) -> Mapping[str, str]:
+    of_edges = {name: edge_id(trust_domain, name) for name in edges}
+    return of_edges | {name: origin_id(trust_domain, service.key) for name, service in guards.items()}
 
 
 def _contributors(fleet: _Fleet) -> Mapping[Contribution, frozenset[ObjectKey]]:

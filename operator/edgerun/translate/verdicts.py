@@ -41,7 +41,7 @@ def _route_verdict(
     edge, table = tables.get(route.spec.edge, (None, None))
     edge_found = edge is not None or _being_made(route.spec.edge, world)
     missing = [] if edge_found else [_edge_not_found(route.spec.edge, world, tables)]
-    missing += _missing(targets, directory)
+    missing += _missing(route, targets, directory)
     parts = [
         conditions.accepted(refusal, route.metadata.generation),
         _resolved(missing, edge_found=edge_found),
@@ -54,7 +54,9 @@ def _route_verdict(
         generation=refusal.generation if refusal else route.metadata.generation,
         conditions=tuple(parts),
         url=_route_url(route, edge) if edge else "",
-        waits_for=(_silent(route, table) if table else None) or _not_ready(targets, directory),
+        waits_for=(_silent(route, table) if table else None)
+        or _turned_away(route, targets, directory)
+        or _not_ready(targets, directory),
         edge=route.spec.edge,
         kept=kept(route, refusal),
     )
@@ -80,13 +82,25 @@ def _resolved(missing: Sequence[str], *, edge_found: bool) -> Condition:
     return conditions.false(ConditionType.RESOLVED_REFS, reason, _listed(missing))
 
 
-def _missing(targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
+def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
     for index, rule in enumerate(targets):
         for number, target in enumerate(rule):
             if target.cluster is None and target.service:
-                field = f"spec.rules[{index}].origins[{number}].service.name"
+                field = f"spec.rules[{index}].origins[{number}].service"
                 answer = "are answered with 500" if target.origin.weight else "there are none, for its weight is 0"
-                yield f"{field}: {_not_found(target.service, directory)}; requests for it {answer}"
+                yield f"{field}{_why_not(route, target.service, directory)}; requests for it {answer}"
+
+
+def _why_not(route: EdgeRoute, key: ObjectKey, directory: Directory) -> str:
+    """Of another namespace no more is told than that this route gets nothing from it."""
+    if key.namespace == route.metadata.namespace:
+        return f".name: {_not_found(key, directory)}"
+    there = f'no OriginService "{key.name}" of namespace {key.namespace} lets {_caller(route)} in'
+    return f".namespace: {there}: it must be there, and name the caller in its spec.access.invokers"
+
+
+def _caller(route: EdgeRoute) -> str:
+    return f"ServiceAccount {route.metadata.namespace}/{route.spec.service_account_name}"
 
 
 def _not_found(key: ObjectKey, directory: Directory) -> str:
@@ -110,6 +124,17 @@ def _silent(route: EdgeRoute, table: RouteTable) -> Condition | None:
     if route.key in table.answering:
         return None
     return conditions.false(ConditionType.READY, "Shadowed", "every match of this route is answered by another one")
+
+
+def _turned_away(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:
+    """Of its own namespace a route may name any origin, and is told when that will not have it."""
+    found = {target.service for rule in targets for target in rule if target.service and target.cluster}
+    closed = [key for key in sorted(found) if key in directory.services and not directory.admits(route, key)]
+    if not closed:
+        return None
+    keys = _listed([str(key) for key in closed])
+    message = f"spec.access.invokers of {keys} does not name {_caller(route)}; requests for it are answered with 403"
+    return conditions.false(ConditionType.READY, "NotAnInvoker", message)
 
 
 def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:

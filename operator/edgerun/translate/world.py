@@ -46,7 +46,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, order=True)
 class LocalGuard:
-    """A guard that runs as a process of this machine, in front of the replica that listens on `app_port`."""
+    """Superseded: the ports of a guard are in its bootstrap (`guard.static_resources`), and nobody reads this."""
 
     name: str
     listen_port: int
@@ -163,8 +163,7 @@ class World:
     """`routes`, `origins` and `proxies` hold the versions to serve: the newest good one of each object.
 
     `refusals` tell of newer versions that are not served; an object without any good version is only there.
-    In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one, and
-    `guards` are the processes of each origin.
+    In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one.
     """
 
     edge: Edge = Edge()
