@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import EdgerunError
 from ..settings import DEFAULT_PORT
-from . import controller
+from . import controller, keys
 from .inspect import render, validate
 from .local import run as run_local
 from .status import run as run_status
@@ -25,7 +25,7 @@ DESCRIPTION = "Cloud Run and Fastly Compute on your own Kubernetes; first, on yo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (default: the process' own) name; its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(keys.shielded(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_validate(commands)
     _add_render(commands)
+    keys.add(commands)
     controller.add(commands)
     controller.add_drain(commands)
     return parser

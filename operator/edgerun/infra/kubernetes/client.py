@@ -68,12 +68,14 @@ class _Answer(NamedTuple):
 
 
 @asynccontextmanager
-async def connected(kubeconfig: Path | None = None, *, observer: Observer | None = None) -> AsyncIterator["Client"]:
-    """A client: by `kubeconfig`, else as the pod that this is, else by the user's own kubeconfig.
+async def connected(
+    kubeconfig: Path | None = None, *, context: str = "", observer: Observer | None = None
+) -> AsyncIterator["Client"]:
+    """A client: by `kubeconfig`, else as the pod that this is, else by the user's own kubeconfig, in that `context`.
 
     Raises SettingsError when none of them can be read. Nothing is asked of the server yet.
     """
-    client = Client(await _configuration(kubeconfig), kubeconfig, observer)
+    client = Client(await _configuration(kubeconfig, context), kubeconfig, observer, context=context)
     try:
         yield client
     finally:
@@ -98,8 +100,15 @@ async def access(kubeconfig: Path | None = None) -> Access:
 class Client:
     """One connection pool to one API server. All verbs raise ApiError, as the tree in `errors` has it."""
 
-    def __init__(self, configuration: Configuration, kubeconfig: Path | None, observer: Observer | None = None) -> None:
-        self._kubeconfig, self._observer = kubeconfig, observer
+    def __init__(
+        self,
+        configuration: Configuration,
+        kubeconfig: Path | None,
+        observer: Observer | None = None,
+        *,
+        context: str = "",
+    ) -> None:
+        self._kubeconfig, self._context, self._observer = kubeconfig, context, observer
         self._api = _api(configuration)
         self._date, self._dated_s = "", 0.0
 
@@ -268,7 +277,7 @@ class Client:
         _read(asked, answer)
 
     async def _log_in_again(self) -> None:
-        before, self._api = self._api, _api(await _configuration(self._kubeconfig))
+        before, self._api = self._api, _api(await _configuration(self._kubeconfig, self._context))
         await before.close()
 
 
@@ -287,13 +296,15 @@ async def _whole(response: RESTResponse) -> _Answer:
     return _Answer(response.status, response.headers.get("Retry-After", ""), await response.read())
 
 
-async def _configuration(kubeconfig: Path | None) -> Configuration:
+async def _configuration(kubeconfig: Path | None, context: str = "") -> Configuration:
     found = Configuration()
     # As every client of Kubernetes: Python alone, from 3.13 on, refuses authorities that lack a key identifier.
     found.disable_strict_ssl_verification = True
     try:
-        if kubeconfig:
-            await load_kube_config(str(kubeconfig), client_configuration=found, persist_config=False)
+        if kubeconfig or context:
+            where = {"config_file": str(kubeconfig)} if kubeconfig else {}
+            chosen = {"context": context} if context else {}
+            await load_kube_config(**where, **chosen, client_configuration=found, persist_config=False)
             return found
         try:
             load_incluster_config(found)
