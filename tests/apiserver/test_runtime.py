@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edgerun.api.meta import ObjectKey
+from edgerun.api.meta import ObjectKey, object_key
+from edgerun.api.originservice import GUARD_PORT
 from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from edgerun.runtime.cluster import ClusterRuntime
@@ -103,6 +104,15 @@ def condition(raw: Object, type_: str) -> Object:
     return next((part for part in parts if part["type"] == type_), {})
 
 
+def with_spec(raw: Object, **changed: Any) -> dict[str, Any]:
+    return {**raw, "spec": {**raw["spec"], **changed}}
+
+
+def port_of(policy: Object) -> int:
+    ((port,),) = (rule["ports"] for rule in policy["spec"]["ingress"])
+    return int(port["port"])
+
+
 def route_key(place: Installation, name: str = "web") -> ObjectKey:
     return ObjectKey("EdgeRoute", place.shop, name)
 
@@ -164,6 +174,60 @@ async def test_an_origin_is_a_deployment_that_is_put_right_when_somebody_changes
         edited = {**made, "spec": {**made["spec"], "replicas": 7}}
         await client.replace(edited)
         await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 1, "its replicas are ours again")
+
+
+async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_it_is_there(
+    place: Installation, client: Client
+) -> None:
+    key = ObjectKey("OriginService", place.shop, "cart")
+    config, policy = (
+        ObjectKey("ConfigMap", place.shop, "cart-guard"),
+        ObjectKey("NetworkPolicy", place.shop, "edgerun-cart"),
+    )
+    await client.create(origin_service(place.shop, "cart"))
+    mine = {"name": "cart", "namespace": place.shop, "labels": {"app": "cart"}}
+    await client.create(
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": mine, "spec": {"podSelector": {}}}
+    )
+    async with operating(place.settings()):
+        made = await there(client, config)
+        assert "BEGIN CERTIFICATE" in made["data"]["ca.crt"]
+        await client.replace({**made, "data": {**made["data"], "ca.crt": "mine"}})
+        await becomes(client, config, lambda raw: raw["data"] == made["data"], "it is as it was")
+        closed = await there(client, policy)
+        await client.delete(policy, closed["metadata"]["uid"])
+        assert (await there(client, policy))["spec"] == closed["spec"]
+
+        await client.replace(with_spec(await client.get(key), guard="Disabled"))
+        await gone(client, config)
+        await becomes(client, policy, lambda raw: port_of(raw) == 8080, "the edge goes to the app itself")
+        await client.replace(with_spec(await client.get(key), guard="Enabled", access={"ingress": "All"}))
+        await gone(client, policy)
+        await there(client, config)
+        await client.replace(with_spec(await client.get(key), access={"ingress": "Edge"}))
+        await there(client, policy)
+        await becomes(client, policy, lambda raw: port_of(raw) == GUARD_PORT, "only the guard is asked")
+
+        await client.delete(key, (await client.get(key))["metadata"]["uid"])
+        for one in (config, policy, ObjectKey("Deployment", place.shop, "cart")):
+            await gone(client, one)
+        await client.get(ObjectKey("NetworkPolicy", place.shop, "cart"))
+
+
+async def test_a_network_policy_of_somebody_else_is_left_alone(place: Installation, client: Client) -> None:
+    metadata = {"name": "edgerun-cart", "namespace": place.shop}
+    foreign = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    taken = await client.create({**foreign, "spec": {"podSelector": {}}})
+    await client.create(origin_service(place.shop, "cart"))
+    key = ObjectKey("OriginService", place.shop, "cart")
+    async with operating(place.settings()):
+        service = await becomes(
+            client, key, lambda raw: condition(raw, "ContainerHealthy").get("reason") == "NameTaken", "NameTaken"
+        )
+        said = condition(service, "ContainerHealthy")["message"]
+        assert f"NetworkPolicy {place.shop}/edgerun-cart is there already and not made by Edgerun" in said
+        now = await client.get(object_key(taken))
+        assert now["metadata"]["resourceVersion"] == taken["metadata"]["resourceVersion"]
 
 
 async def test_an_origin_that_somebody_deletes_comes_back_also_when_its_end_takes_time(

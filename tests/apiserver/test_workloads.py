@@ -7,12 +7,20 @@ import pytest
 import yaml
 
 from edgerun.api.admission import admit
+from edgerun.api.meta import ObjectKey
 from edgerun.api.originservice import OriginService
 from edgerun.api.resources import RESOURCES
-from edgerun.errors import InvalidError
+from edgerun.errors import ApiError, InvalidError
+from edgerun.infra.kubernetes.applying import view
 from edgerun.infra.kubernetes.client import Client
+from edgerun.translate.guard_pods import sidecar
+from edgerun.translate.manifests import origin_manifests
+from edgerun.translate.workloads import origin_deployment
+from edgerun.translate.world import Installation, World
 from support.golden import cases
+from support.objects import origin_service
 
+ORIGINS = Path(__file__).parents[1] / "golden" / "origins"
 GOLDEN = Path(__file__).parents[1] / "golden" / "workloads"
 
 
@@ -41,6 +49,38 @@ async def test_the_server_takes_the_deployment_as_it_is(client: Client, namespac
     made = await judge(client, manifest, namespace)
     first = made["spec"]["template"]["spec"]["containers"][0]
     assert [variable["name"] for variable in first["env"]][:2] == ["PORT", "K_SERVICE"]
+
+
+@pytest.mark.parametrize("case", cases(ORIGINS))
+async def test_the_server_takes_all_that_an_origin_consists_of(client: Client, namespace: str, case: str) -> None:
+    service = admit(yaml.safe_load((ORIGINS / f"{case}.in.yaml").read_text())).object
+    assert isinstance(service, OriginService)
+    place = Installation(namespace="edge-system", image="edgerun:1")
+    for manifest in origin_manifests(service, place, World(installation=place)):
+        made = await judge(client, dict(manifest), namespace)
+        assert view(manifest["spec"], made["spec"]) == manifest["spec"] if "spec" in manifest else made["data"]
+
+
+async def test_a_guard_is_what_pod_security_calls_restricted(client: Client, namespace: str) -> None:
+    """A pod is as restricted as its least restricted container: those of the user are here, too."""
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    there = await client.get(ObjectKey("Namespace", "", namespace))
+    await client.replace({**there, "metadata": {**there["metadata"], "labels": labels}})
+    account = {"name": "default", "namespace": namespace}  # who makes it elsewhere does not run here
+    await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    rights = {"securityContext": {"runAsNonRoot": True}}
+    service = origin_service("cart", namespace=namespace, image="cart:1", **rights)
+    guarded = origin_deployment(
+        service, sidecar=sidecar(service, Installation(namespace="edge-system", image="i"), "t")
+    )
+    template = guarded["spec"]["template"]
+    metadata = {**template["metadata"], "name": "cart-1", "namespace": namespace}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    made = await judge(client, pod, namespace)
+    assert made["spec"]["initContainers"][0]["restartPolicy"] == "Always"
+    pod["spec"]["initContainers"][0]["securityContext"]["runAsNonRoot"] = False
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        await judge(client, pod, namespace)
 
 
 async def test_the_server_names_what_is_misspelt_deep_down(client: Client, namespace: str) -> None:

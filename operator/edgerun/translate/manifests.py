@@ -1,4 +1,4 @@
-"""What must exist in the cluster: the objects of every edge, and the Deployment of every origin.
+"""What must exist in the cluster: the objects of every edge, and those of every origin.
 
 Each says whose it is: by labels, which the operator finds its own by, and by an owner, whose end is theirs.
 """
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..api.edgeproxy import EdgeProxy
-from ..api.originservice import OriginService
-from .channel import CA_CERTIFICATES, sds_files
+from ..api.originservice import Ingress, OriginService
 from .edge_pods import deployment
+from .envoy_pods import config_files
+from .guard_pods import guard_config, network_policy, sidecar
 from .labels import edge_labels, edge_selector, object_name
 from .plan import Manifest
 from .references import rollout
-from .workloads import origin_deployment
+from .workloads import origin_deployment, origin_object
 from .world import Installation, World
 
 
@@ -24,18 +25,31 @@ def manifests(world: World, origins: Sequence[OriginService]) -> tuple[Manifest,
         return ()
     proxies = sorted(world.proxies, key=lambda proxy: proxy.metadata.name)
     fleets = [manifest for proxy in proxies for manifest in fleet_manifests(proxy, place)]
-    return (*fleets, *(origin_deployment(service, rollout(service, world)) for service in origins))
+    return (*fleets, *(manifest for service in origins for manifest in origin_manifests(service, place, world)))
 
 
 def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]:
     """The objects of one fleet."""
     yield _object("v1", "ServiceAccount", proxy, place) | {"automountServiceAccountToken": False}
-    yield _object("v1", "ConfigMap", proxy, place) | {"data": {**sds_files(), CA_CERTIFICATES: place.trust_bundle}}
+    yield _object("v1", "ConfigMap", proxy, place) | {"data": config_files(place)}
     yield _service(proxy, place)
     yield _disruption_budget(proxy, place)
     yield deployment(proxy, place, _object("apps/v1", "Deployment", proxy, place))
     if proxy.spec.autoscaling:
         yield _autoscaler(proxy, place)
+
+
+def origin_manifests(service: OriginService, place: Installation, world: World) -> Iterable[Manifest]:
+    """The objects of one origin. The pods of a version before, while they serve, keep what they need of them."""
+    observed = world.observations.get(service.key)
+    endpoints = observed.endpoints if observed else ()
+    if service.guarded or any(endpoint.guarded for endpoint in endpoints):
+        yield guard_config(place, origin_object("v1", "ConfigMap", service))
+    if service.spec.access.ingress is Ingress.EDGE:
+        head = origin_object("networking.k8s.io/v1", "NetworkPolicy", service)
+        yield network_policy(service, place, endpoints, head)
+    guard = sidecar(service, place, world.trust.trust_domain) if service.guarded else None
+    yield origin_deployment(service, rollout(service, world), sidecar=guard)
 
 
 def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:

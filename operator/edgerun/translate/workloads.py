@@ -2,7 +2,8 @@
 
 What is filled in: the variables that Cloud Run promises, a port, a quick readiness probe, a pause before the end in
 which the edge hears of it, and rights. The rights are those of Knative's `secure-pod-defaults: root-allowed`, which is
-all that Pod Security's "restricted" asks for but `runAsNonRoot`: most images name no user, and would not start.
+all that Pod Security's "restricted" asks for but `runAsNonRoot`: most images name no user, and would not start. What is
+added for a guard comes from `guard_pods`, and changes nothing of this.
 
 Trap: whatever differs here between two versions of the operator replaces every replica of every origin on an upgrade.
 """
@@ -15,11 +16,11 @@ import msgspec
 
 from ..api import API_VERSION
 from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
-from .labels import origin_labels, origin_selector
+from .guard_pods import Sidecar, grace_s
+from .labels import origin_labels, origin_object_name, origin_selector
 from .references import MARK, RECORD, record
 from .world import Rolled
 
-DEFAULT_GRACE_S = 30  # Kubernetes' own
 PAUSE_S = 5  # from the end of a pod's readiness until every proxy has surely heard of it
 PROGRESS_DEADLINE_S = 600
 REVISION, SERVICE, PORT = "K_REVISION", "K_SERVICE", "PORT"
@@ -30,26 +31,34 @@ _PRIVILEGED_PORTS_END = 1024
 _ADMINISTRATOR = ("SYS_ADMIN", "CAP_SYS_ADMIN")
 
 
-def origin_deployment(service: OriginService, rolled: Rolled = _NEW) -> dict[str, Any]:
-    """The Deployment, as it is applied. It goes when the OriginService goes."""
-    name = service.metadata.name
-    metadata: dict[str, Any] = {
-        "name": name,
-        "namespace": service.metadata.namespace,
-        "labels": dict(origin_labels(name)),
-        "ownerReferences": [_owner(service)],
-    }
+def origin_deployment(
+    service: OriginService, rolled: Rolled = _NEW, *, sidecar: Sidecar | None = None
+) -> dict[str, Any]:
+    """The Deployment, as it is applied; `sidecar` is the guard, where there is one."""
+    made = origin_object("apps/v1", "Deployment", service)
     if rolled.versions:
-        metadata["annotations"] = {RECORD: record(rolled.versions)}
+        made["metadata"]["annotations"] = {RECORD: record(rolled.versions)}
     spec = {
         "replicas": service.spec.scaling.min_scale,
         "revisionHistoryLimit": 1,
         "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "selector": {"matchLabels": dict(origin_selector(name))},
-        "template": _template(service, rolled.mark),
+        "selector": {"matchLabels": dict(origin_selector(service.metadata.name))},
+        "template": _template(service, rolled.mark, sidecar),
     }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    return made | {"spec": spec}
+
+
+def origin_object(api_version: str, kind: str, service: OriginService) -> dict[str, Any]:
+    """What the objects of an origin have in common. They go when the OriginService goes."""
+    name = service.metadata.name
+    metadata = {
+        "name": origin_object_name(name, kind),
+        "namespace": service.metadata.namespace,
+        "labels": dict(origin_labels(name)),
+        "ownerReferences": [_owner(service)],
+    }
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
 def revision(service: OriginService) -> str:
@@ -69,12 +78,13 @@ def _owner(service: OriginService) -> Mapping[str, Any]:
     }
 
 
-def _template(service: OriginService, mark: str) -> Mapping[str, Any]:
+def _template(service: OriginService, mark: str, sidecar: Sidecar | None) -> Mapping[str, Any]:
     given = service.spec.template.metadata
     metadata: dict[str, Any] = {"labels": {**given.labels, **origin_labels(service.metadata.name)}}
     if annotations := {**given.annotations, **({MARK: mark} if mark else {})}:
         metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": _pod(service)}
+    pod = _pod(service)
+    return {"metadata": metadata, "spec": _guarded(pod, sidecar) if sidecar else pod}
 
 
 def _pod(service: OriginService) -> Mapping[str, Any]:
@@ -86,6 +96,18 @@ def _pod(service: OriginService) -> Mapping[str, Any]:
     if spec.init_containers:
         pod["initContainers"] = [_container(container) for container in spec.init_containers]
     return pod
+
+
+def _guarded(pod: Mapping[str, Any], sidecar: Sidecar) -> Mapping[str, Any]:
+    """The guard comes before all else of the user's, and goes after it."""
+    # In the node's network the node's own DNS would be asked, which knows no Service.
+    names = {"dnsPolicy": "ClusterFirstWithHostNet"} if pod.get("hostNetwork") else {}
+    return {
+        **names,
+        **pod,
+        "initContainers": [sidecar.container, *pod.get("initContainers", ())],
+        "volumes": [*pod.get("volumes", ()), *sidecar.volumes],
+    }
 
 
 def _serving(service: OriginService) -> Mapping[str, Any]:
@@ -140,8 +162,7 @@ def _probe(probe: Probe, port: int | None) -> Mapping[str, Any]:
 
 def _pause(spec: PodSpec) -> Mapping[str, Any]:
     """A pod is told to end and taken from the edge at the same moment: until the edge knows, it serves on."""
-    grace_s = spec.termination_grace_period_seconds
-    pause_s = min(PAUSE_S, (DEFAULT_GRACE_S if grace_s is None else grace_s) // 2)
+    pause_s = min(PAUSE_S, grace_s(spec) // 2)
     return {"preStop": {"sleep": {"seconds": pause_s}}} if pause_s else {}
 
 

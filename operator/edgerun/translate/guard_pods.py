@@ -1,0 +1,119 @@
+"""The guard in the pods of an OriginService, and what it needs beside them: a ConfigMap, and a NetworkPolicy.
+
+It is a native sidecar, the first of the init containers: started before everything of the user's, ended after it. It
+has no startup probe, so nothing waits for its configuration but the readiness of the pod: app and guard start together,
+and an app's own trouble shows also while the control plane is away.
+
+Traps of the end of a pod, as Kubernetes 1.34 does it. The preStop hooks of all containers run at once, those of
+sidecars too; only the signals come one after the other. So the guard's hook begins while the app still pauses, and must
+take requests in all of that time: it does, and returns when no edge is connected any more. And a guard without one
+would be sent SIGTERM the moment the app is gone, upon which Envoy drops what it has not yet passed on of the last
+answers. When the grace period is over, the guard gets two seconds more than the app.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService, PodSpec
+from .bootstrap import guard_bootstrap
+from .envoy_pods import ADMIN_SOCKET, USER, EnvoyContainer, channel, config_files, container, probe, volumes
+from .guard import Guard, static_resources
+from .identities import guard_fleet
+from .labels import ANY_EDGE, origin_object_name, origin_selector
+from .plan import Manifest
+from .world import Endpoint, Installation
+
+DEFAULT_GRACE_S = 30  # Kubernetes' own
+QUEUED = 10  # requests that wait, for each that the app may have
+PREFIX = f"{GUARD_CONTAINER}-"  # of its volumes; no user's begins so
+RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "10m", "memory": "80Mi"}, "limits": {"memory": "192Mi"}}
+_PORT, _PROBES_PORT = "edgerun-guard", "edgerun-probes"  # such a name has 15 characters at most
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"  # a label that every namespace has
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What a pod has for its guard, beside what its user gave it."""
+
+    container: Mapping[str, Any]
+    volumes: Sequence[Mapping[str, Any]]
+
+
+def sidecar(service: OriginService, place: Installation, trust_domain: str) -> Sidecar:
+    """The guard of each pod of `service`."""
+    config_map = origin_object_name(service.metadata.name, "ConfigMap")
+    return Sidecar(_container(service, place, trust_domain), volumes(config_map, PREFIX))
+
+
+def grace_s(spec: PodSpec) -> int:
+    """How long a pod may take to end."""
+    given = spec.termination_grace_period_seconds
+    return DEFAULT_GRACE_S if given is None else given
+
+
+def _container(service: OriginService, place: Installation, trust_domain: str) -> Mapping[str, Any]:
+    """All of its rights are in the container: what the user says of the pod's need not suit it."""
+    envoy = EnvoyContainer(
+        name=GUARD_CONTAINER,
+        prefix=PREFIX,
+        config=guard_bootstrap(
+            guard=guard_fleet(service.key),
+            channel=channel(place),
+            admin_socket=ADMIN_SOCKET,
+            static=static_resources(_guard(service, trust_domain)),
+        ),
+        workers=1,  # or the limit of concurrency would hold for each
+        drain_s=max(1, grace_s(service.spec.template.spec)),
+        # Named also for pods in the node's network, two of which are kept from one node by this.
+        ports={_PORT: GUARD_PORT, _PROBES_PORT: GUARD_PROBES_PORT},
+        resources=RESOURCES,
+        probes={"readinessProbe": probe(_PROBES_PORT, period_s=1, failures=3)},
+    )
+    made = container(envoy, place)
+    nobody = {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER}
+    rights = made["securityContext"] | nobody | {"seccompProfile": {"type": "RuntimeDefault"}}
+    return made | {"restartPolicy": "Always", "securityContext": rights}
+
+
+def _guard(service: OriginService, trust_domain: str) -> Guard:
+    concurrency = service.spec.template.spec.container_concurrency
+    return Guard(
+        origin=service.key,
+        trust_domain=trust_domain,
+        app_port=service.container.port,
+        listen_port=GUARD_PORT,
+        probes_port=GUARD_PROBES_PORT,
+        concurrency=concurrency,
+        queue=concurrency * QUEUED,
+    )
+
+
+def guard_config(place: Installation, head: Mapping[str, Any]) -> Manifest:
+    """The ConfigMap by which the guards know the control plane. Nothing in it is a secret."""
+    return {**head, "data": config_files(place)}
+
+
+def network_policy(
+    service: OriginService, place: Installation, endpoints: Iterable[Endpoint], head: Mapping[str, Any]
+) -> Manifest:
+    """Only pods of the edge reach the origin's, and only at the guard, or at the app where there is none.
+
+    While pods of the version before serve elsewhere, the edge reaches these, too. The probes are let in by Kubernetes,
+    for what comes from a pod's own node is never stopped; and nobody else needs that port, unless it is opened by a
+    policy of the user's: policies add up.
+    """
+    wanted = GUARD_PORT if service.guarded else service.container.port
+    ports = sorted({wanted, *(endpoint.port for endpoint in endpoints)})
+    edge = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
+        "podSelector": {"matchLabels": dict(ANY_EDGE)},
+    }
+    return {
+        **head,
+        "spec": {
+            "podSelector": {"matchLabels": dict(origin_selector(service.metadata.name))},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [edge], "ports": [{"port": port, "protocol": "TCP"} for port in ports]}],
+        },
+    }
