@@ -67,6 +67,7 @@ def _key(item: Mapping[str, Any]) -> ObjectKey:
 
 
 def _observation(item: Mapping[str, Any]) -> OriginObservation:
-    endpoints = tuple(Endpoint("127.0.0.1", port) for port in item.get("ports", ()))
+    guarded = item.get("guarded", False)
+    endpoints = tuple(Endpoint("127.0.0.1", port, guarded) for port in item.get("ports", ()))
     phase = OriginPhase(item.get("phase", "Ready"))
     return OriginObservation(1, phase, endpoints, item.get("reason", ""), item.get("message", ""))

@@ -24,6 +24,7 @@ from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import struct_pb2
 
 from .guard_policy import CREDENTIAL_HEADER
 from .identities import Claim, credential_secret
@@ -110,7 +111,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 _HTTP1: dict[str, Any] = {"explicit_http_config": {"http_protocol_options": {}}}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_GUARDED = {"guarded": True}
+_GUARDED = struct_pb2.Struct(fields={"guarded": {"bool_value": True}})
 _RAW = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": packed(raw_buffer_pb2.RawBuffer())}
 _TO_OTHERS: Mapping[str, Any] = {"name": "other", "match": {}, "transport_socket": _RAW}
 

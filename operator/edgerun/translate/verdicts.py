@@ -156,7 +156,8 @@ def _route_url(route: EdgeRoute, edge: Edge) -> str:
 def _origin_verdict(service: OriginService, world: World) -> Verdict:
     refusal = world.refusals.get(service.key)
     observed = world.observations.get(service.key)
-    endpoint = observed.endpoints[0] if observed and observed.endpoints else None
+    open_to_all = [one for one in observed.endpoints if not one.guarded] if observed else []
+    endpoint = open_to_all[0] if open_to_all else None
     return Verdict(
         key=service.key,
         generation=refusal.generation if refusal else service.metadata.generation,
