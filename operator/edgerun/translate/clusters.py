@@ -111,7 +111,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 _HTTP1: dict[str, Any] = {"explicit_http_config": {"http_protocol_options": {}}}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_GUARDED = struct_pb2.Struct(fields={"guarded": {"bool_value": True}})
+_GUARDED = struct_pb2.Struct(fields={"guarded": struct_pb2.Value(bool_value=True)})
 _RAW = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": packed(raw_buffer_pb2.RawBuffer())}
 _TO_OTHERS: Mapping[str, Any] = {"name": "other", "match": {}, "transport_socket": _RAW}
 
