@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..api.meta import ObjectKey, object_key
+from ..credentials.clock import SteadyClock
 from ..credentials.serving import server_credentials
 from ..errors import ApiError
 from ..infra.kubernetes import client as kubernetes
@@ -74,6 +75,7 @@ class ClusterRuntime:
         pace: Pace,
     ) -> None:
         self._settings, self._place, self.metrics, self.pace = settings, place, metrics, pace
+        self.clock = SteadyClock(client.server_time)
         self.leader = parts.candidate(settings, place, client, timing, gained=self._gained, lost=self._lost)
         self.controller = Controller(
             Edge(ca_file=settings.ca_file),
@@ -87,7 +89,13 @@ class ClusterRuntime:
             traffic=metrics,
         )
         self.rotation = parts.rotation(
-            settings, place, client, metrics, may_write=self.leader.valid, changed=self._trusting
+            settings,
+            place,
+            client,
+            metrics,
+            may_write=self.leader.valid,
+            changed=self._trusting,
+            clock=self.clock,
         )
         self.leading = Leading(
             self.controller.server,

@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
@@ -82,11 +83,12 @@ def rotation(
     *,
     may_write: Callable[[], bool],
     changed: Callable[[str], None],
+    clock: Callable[[], datetime],
 ) -> Serving:
     """The xDS server's certificate, and the authorities behind it."""
     names = server_names(settings.xds_service, place.namespace)
     vault = secret(place, client, "ca")
-    return Serving(vault, names=names, may_write=may_write, changed=changed, rotated=metrics.rotated)
+    return Serving(vault, names=names, may_write=may_write, changed=changed, rotated=metrics.rotated, clock=clock)
 
 
 def wire(
@@ -97,6 +99,7 @@ def wire(
     *,
     may_write: Callable[[], bool],
     changed: Callable[[str], None],
+    clock: Callable[[], datetime],
 ) -> Rotation:
     """The authorities behind the certificates of edges and guards."""
     return Rotation(
@@ -108,6 +111,7 @@ def wire(
         changed=changed,
         rotated=metrics.rotated,
         policy=workloads.POLICY,
+        clock=clock,
     )
 
 

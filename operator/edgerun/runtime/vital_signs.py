@@ -39,6 +39,7 @@ def vital_signs(runtime: "ClusterRuntime", uptime_s: float) -> Vitals:
         proxies=dict.fromkeys(fleets, 0) | Counter(proxy.fleet for proxy in proxies),
         behind=dict.fromkeys(fleets, 0) | Counter(proxy.fleet for proxy in proxies if proxy.acked_serial < newest),
         expiries=runtime.rotation.expiries,
+        clock_skew_s=runtime.clock.skew_s,
     )
 
 
