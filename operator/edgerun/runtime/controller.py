@@ -15,6 +15,7 @@ from ..api.admission import Served
 from ..api.meta import ObjectKey
 from ..sources.holdoff import HoldOff
 from ..sources.store import Store
+from ..translate.identities import guarded_origin, is_guard
 from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
@@ -22,6 +23,7 @@ from ..xds.authentication import Authenticator
 from ..xds.server import Proxy, Refused, Server, Traffic
 from .board import Board, Status
 from .crew import PATIENCE_S, Crew
+from .handout import Secrets, complete
 from .quarantine import Refuses, culprits, suspects
 
 REMEMBERED = 32  # worlds that a proxy may still refuse; older ones were superseded on their way
@@ -43,7 +45,9 @@ class Controller:
     """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves.
 
     `before` knows what is said of an object where people look, `authenticate` who may ask; `rebuilding` is around each
-    build, `traffic` counts what proxies are sent.
+    build, `traffic` counts what proxies are sent. `secrets` has what a plan must not hold, `sent` hears of all that is
+    published, and `heard` of each acknowledgement. A fleet of which a secret is missing is not published, and its
+    proxies keep what they have.
     """
 
     edge: Edge
@@ -56,6 +60,9 @@ class Controller:
     trusts_status: bool = False
     rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext
     traffic: Traffic | None = None
+    secrets: Callable[[Plan], Secrets] = lambda plan: {}
+    sent: Callable[[Published], None] = lambda published: None
+    heard: Callable[[Proxy], None] = lambda proxy: None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     server: Server = field(init=False)
@@ -85,45 +92,50 @@ class Controller:
         with self.rebuilding():
             world = self.store.snapshot()
             plan = translate(world)
-            serial = self.server.publish(plan.fleets)
-        self.published = Published(serial, world, plan)
-        self._recent[serial] = world
-        self._recent.pop(serial - REMEMBERED, None)
-        self._expect_proof(self.published)
-        self.board.publish(plan, serial)
+            published = self._publish(world, plan)
+        self._expect_proof(published)
+        self.board.publish(plan, published.serial)
         self.act(plan)
         self._refresh()
         done, self._next = self._next, asyncio.Event()
         done.set()
 
+    def republish(self) -> None:
+        """The same plan with the secrets of now. Not before guards are told by the same plan whom to trust now: the
+        rebuild that is due for it brings the secrets, too."""
+        published = self.published
+        if published and published.world.trust == self.store.trust:
+            self._publish(published.world, published.plan)
+
     def crew_complete(self) -> bool:
-        """Whether every proxy that takes requests is connected and has been heard of."""
+        """Whether every edge proxy that takes requests is connected and has been heard of."""
         return all(self.crew.complete(edge) for edge in self.store.fleets)
 
     async def caught_up(self) -> None:
-        """Return when every proxy serves what the store holds now, or the slowest had its time."""
+        """Return when every edge proxy serves what the store holds now, or the slowest had its time."""
         if self.holdoff.pending:
             await self._next.wait()
         if self.published:
-            await self.server.acknowledged(self.published.serial, timeout_s=ACKNOWLEDGED_WITHIN_S)
+            await self.server.acknowledged(self.published.serial, timeout_s=ACKNOWLEDGED_WITHIN_S, among=_is_edge)
 
-    # What the xDS server observes. These run in its loop and must not wait.
+    # What the xDS server observes. These run in its loop and must not wait. No status depends on a guard.
 
     def connected(self, proxy: Proxy) -> None:
-        self._refresh()
+        if _is_edge(proxy.fleet):
+            self._refresh()
 
     def disconnected(self, proxy: Proxy) -> None:
-        self.crew.parted(proxy)
-        self._refresh()
-        asyncio.get_running_loop().call_later(PATIENCE_S, self._refresh)
+        if _is_edge(proxy.fleet):
+            self.crew.parted(proxy)
+            self._refresh()
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._refresh)
 
     def acknowledged(self, proxy: Proxy, serial: int) -> None:
         """`proxy` serves everything up to `serial`."""
-        lowest = min((one.acked_serial for one in self.server.proxies()), default=0)
-        proven = [key for key, (first, _) in self._unproven.items() if first <= lowest]
-        for key in proven:
-            self.store.prove(self._unproven.pop(key)[1])
-        self._refresh()
+        self.heard(proxy)
+        self._prove()
+        if _is_edge(proxy.fleet):
+            self._refresh()
 
     def refused(self, refused: Refused) -> None:
         self._refused.put_nowait(refused)
@@ -162,6 +174,29 @@ class Controller:
             if served.key in words:
                 self.store.quarantine(served, words[served.key])
 
+    def _publish(self, world: World, plan: Plan) -> Published:
+        serial = self.server.publish(complete(plan, self.secrets(plan)))
+        self.published = Published(serial, world, plan)
+        self._recent[serial] = world
+        self._recent.pop(serial - REMEMBERED, None)
+        self.sent(self.published)
+        return self.published
+
+    def _prove(self) -> None:
+        """A version is proven by all edges, and that of an origin by its guards, too; other origins' do not matter."""
+        if not self._unproven:
+            return
+        proxies = self.server.proxies()
+        edges = min((one.acked_serial for one in proxies if _is_edge(one.fleet)), default=0)
+        guards = dict[ObjectKey, int]()
+        for one in proxies:
+            if origin := guarded_origin(one.fleet):
+                guards[origin] = min(one.acked_serial, guards.get(origin, edges))
+        for key, (first, served) in [*self._unproven.items()]:
+            if first <= min(edges, guards.get(key, edges)):
+                del self._unproven[key]
+                self.store.prove(served)
+
     def _expect_proof(self, published: Published) -> None:
         served: tuple[Served, ...] = (*published.world.proxies, *published.world.routes, *published.world.origins)
         before = self._unproven
@@ -179,3 +214,7 @@ class Controller:
         changed = self.board.refresh()
         if changed:
             self.tell(changed)
+
+
+def _is_edge(fleet: str) -> bool:
+    return not is_guard(fleet)

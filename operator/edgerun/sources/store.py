@@ -22,7 +22,7 @@ from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..api.unsupported import unsupported
-from ..translate.world import Edge, FleetObservation, Installation, LocalGuard, OriginObservation, World
+from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, Trust, World
 from .documents import Lines
 from .remembering import remembered
 
@@ -92,9 +92,9 @@ class Store:
     trusts_status: bool = False
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
-    guards: dict[ObjectKey, tuple[LocalGuard, ...]] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
     installation: Installation | None = None
+    trust: Trust = field(default_factory=Trust)
 
     def apply(self, change: Change) -> None:
         """Take in what a source sees. A version that changes nothing is dropped here."""
@@ -115,16 +115,6 @@ class Store:
             self.observations[key] = observation
         self.changed(urgent=True)
 
-    def guard(self, key: ObjectKey, guards: tuple[LocalGuard, ...]) -> None:
-        """Take in which guards an origin has on this machine. They wait for what they are told, so it is urgent."""
-        if self.guards.get(key, ()) == guards:
-            return
-        if guards:
-            self.guards[key] = guards
-        else:
-            del self.guards[key]
-        self.changed(urgent=True)
-
     def observe_fleet(self, name: str, observation: FleetObservation | None) -> None:
         """Take in what the infrastructure says of the pods of an EdgeProxy; None when it is gone."""
         if self.fleets.get(name) == observation:
@@ -140,6 +130,12 @@ class Store:
         if self.installation != installation:
             self.installation = installation
             self.changed(urgent=False)
+
+    def trusting(self, trust: Trust) -> None:
+        """Take in by what guards know who calls. A key that is revoked must be gone at once, so it is urgent."""
+        if self.trust != trust:
+            self.trust = trust
+            self.changed(urgent=True)
 
     def prove(self, served: Served) -> None:
         """Every proxy has acknowledged this version: should a later one be refused, this one serves."""
@@ -161,13 +157,13 @@ class Store:
         serving = [entry.serving for entry in self.entries.values() if entry.serving]
         return World(
             edge=self.edge,
+            trust=self.trust,
             installation=self.installation,
             proxies=tuple(found for found in serving if isinstance(found, EdgeProxy)),
             routes=tuple(found for found in serving if isinstance(found, EdgeRoute)),
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
             fleets=dict(self.fleets),
-            guards=dict(self.guards),
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 from edgerun.api.meta import ObjectKey
 from edgerun.api.problems import Refusal
 from edgerun.sources.store import Gone, Seen, Store
-from edgerun.translate.world import Edge, LocalGuard, World
+from edgerun.translate.world import Edge, World
 from support.objects import ready
 
 WEB = ObjectKey("EdgeRoute", "shop", "web")
@@ -172,19 +172,6 @@ def test_a_document_without_a_name_is_left_to_the_source() -> None:
     for raw in ({}, {"kind": "EdgeRoute"}, web() | {"metadata": "web"}, web() | {"kind": ["EdgeRoute"]}):
         here.apply(Seen(raw))
     assert here.entries == {}
-
-
-def test_the_guards_of_an_origin_are_there_until_the_last_of_them_is_gone() -> None:
-    wishes = Wishes()
-    here = store(wishes)
-    old, new = LocalGuard("cart-00001-0", 11_000, 11_001), LocalGuard("cart-00002-1", 12_000, 12_001)
-    for guards in ((old,), (old,), (old, new), (new,)):
-        here.guard(CART, guards)
-        assert here.snapshot().guards == {CART: guards}
-    here.guard(CART, ())
-    here.guard(CART, ())
-    assert here.snapshot().guards == {}
-    assert wishes.urgent == [True, True, True, True]
 
 
 def stored(spec: dict[str, Any], *, generation: int, reason: str, serving: dict[str, Any] | None) -> Seen:
