@@ -12,8 +12,10 @@ from typing import Any
 import grpc
 import pytest
 
+from edgerun.api.meta import ObjectKey, object_key
 from edgerun.identity import Account, Reason, Unproven
 from edgerun.metrics import REASONS
+from edgerun.runtime.guard_pods import GuardPods, Object
 from edgerun.translate.plan import CLUSTER, ENDPOINTS, LISTENER
 from edgerun.xds import authentication
 from edgerun.xds.authentication import Authenticator
@@ -32,10 +34,34 @@ TABLE = {
     "longer-prefix": Account("system:serviceaccount:edgerun:my-edge-a"),
     "person": Account("edge-a"),
     "nobody": Account(""),
+    "guard": Account("system:serviceaccount:shop:default", pod="cart-1"),
+    "guard-of-none": Account("system:serviceaccount:shop:default"),
+    "guard-with-account": Account("system:serviceaccount:shop:payer", pod="pay-1"),
+    "guard-by-other-account": Account("system:serviceaccount:shop:payer", pod="cart-1"),
+    "guard-elsewhere": Account("system:serviceaccount:bank:default", pod="cart-1"),
+    "guard-unheard-of": Account("system:serviceaccount:shop:default", pod="cart-2"),
+    "guard-of-an-edge": Account(OURS + "a", pod="edge-a-1"),
+    "guard-among-edges": Account(OURS + "a", pod="web-1"),
+    "pod-of-nobody": Account("system:serviceaccount:shop:default", pod="stray"),
     "other-audience": Unproven(Reason.AUDIENCE, "invalid for the target audiences"),
     "expired": Unproven(Reason.REJECTED, "expired has expired"),
     "talkative": Unproven(Reason.REJECTED, "<html>\n" * 1000),
 }
+
+
+def pod(name: str, namespace: str = "shop", *, account: str = "", **labels: str) -> Object:
+    metadata = {"name": name, "namespace": namespace, "labels": {f"edgerun.dev/{k}": v for k, v in labels.items()}}
+    return {"kind": "Pod", "metadata": metadata, "spec": {"serviceAccountName": account} if account else {}}
+
+
+PODS = (
+    pod("cart-1", **{"origin-service": "cart"}),
+    pod("pay-1", account="payer", **{"origin-service": "pay"}),
+    pod("edge-a-1", "edgerun", account="edge-a", **{"edge-proxy": "a"}),
+    pod("web-1", "edgerun", account="edge-a", **{"origin-service": "web"}),
+    pod("stray"),
+)
+GUARDED = {f"guard/{name}": resources(cluster(name)) for name in ("shop/cart", "shop/pay", "edgerun/web")}
 
 
 @dataclass
@@ -68,6 +94,7 @@ class House:
     reviewer: Reviewer
     witness: Witness
     refused: list[Reason] = field(default_factory=list)
+    pods: dict[ObjectKey, Object] = field(default_factory=dict)
 
     async def code(self, *authorization: str, method: str = METHOD) -> grpc.StatusCode:
         """What a call with these headers comes to, when it comes to an end."""
@@ -99,13 +126,15 @@ def folder() -> Iterator[Path]:
 async def house(folder: Path) -> AsyncIterator[House]:
     reviewer, witness, refused = Reviewer(), Witness(), list[Reason]()
     reviewer.gate.set()
-    authenticator = Authenticator(reviewer, namespace="edgerun", refused=refused.append)
+    pods = {object_key(one): one for one in PODS}
+    guards = GuardPods(pods.get)
+    authenticator = Authenticator(reviewer, namespace="edgerun", guards=guards.fleet, refused=refused.append)
     server = Server(observer=witness, authenticate=authenticator)
     address = f"unix:{folder}/xds.sock"
     await server.start(address)
-    server.publish({"a": resources(*served("one")), "b": resources(*served("two"))})
+    server.publish({"a": resources(*served("one")), "b": resources(*served("two")), **GUARDED})
     try:
-        yield House(server, address, reviewer, witness, refused)
+        yield House(server, address, reviewer, witness, refused, pods)
     finally:
         reviewer.gate.set()
         await server.stop(grace_s=0.2)
@@ -214,6 +243,67 @@ class TestWhoDoesNot:
             await client.subscribe(CLUSTER, node="x")
             await eventually(house.server.proxies)
             assert await client.quiet()
+
+
+class TestGuards:
+    @pytest.mark.parametrize(
+        ("token", "fleet"),
+        [
+            ("guard", "shop/cart"),
+            ("guard-with-account", "shop/pay"),
+            ("guard-among-edges", "edgerun/web"),  # although its account is an edge's
+        ],
+    )
+    async def test_a_guard_gets_what_is_of_its_origin_whatever_its_node_says(
+        self, house: House, token: str, fleet: str
+    ) -> None:
+        async with house.client(token, fleet="a") as client:
+            assert names(await client.ask(CLUSTER, node="somebody else")) == [fleet]
+            assert [(one.id, one.fleet) for one in house.server.proxies()] == [(TABLE[token].pod, f"guard/{fleet}")]  # type: ignore[union-attr]
+
+    async def test_it_gets_nothing_of_an_edges_nor_of_another_origins(self, house: House) -> None:
+        async with house.client("guard", fleet="guard/shop/pay") as client:
+            assert list((await client.ask(CLUSTER, "*", "one", "shop/pay")).removed_resources) == ["one", "shop/pay"]
+            assert names(await client.take()) == ["shop/cart"]
+
+    async def test_an_edge_gets_nothing_of_a_guards(self, house: House) -> None:
+        async with house.client("guard-of-an-edge", fleet="guard/shop/cart") as client:
+            assert names(await client.ask(CLUSTER)) == ["one"]
+
+    @pytest.mark.parametrize("token", ["guard-of-none", "guard-by-other-account", "pod-of-nobody"])
+    async def test_who_is_none_is_turned_away(self, house: House, token: str) -> None:
+        assert await house.code(f"Bearer {token}") == grpc.StatusCode.PERMISSION_DENIED
+        assert house.refused == [Reason.IDENTITY]
+
+    @pytest.mark.parametrize("token", ["guard-unheard-of", "guard-elsewhere"])
+    async def test_one_whose_pod_nobody_has_heard_of_is_to_come_back_for_a_while(
+        self, house: House, token: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert await house.code(f"Bearer {token}") == grpc.StatusCode.UNAVAILABLE
+        monkeypatch.setattr(authentication, "UNHEARD_S", 0.0)
+        assert await house.code(f"Bearer {token}") == grpc.StatusCode.UNAVAILABLE, "as long as was said the first time"
+        assert house.refused == [Reason.UNAVAILABLE] * 2
+
+    async def test_then_it_is_turned_away(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(authentication, "UNHEARD_S", 0.0)
+        assert await house.code("Bearer guard-unheard-of") == grpc.StatusCode.PERMISSION_DENIED
+
+    async def test_as_soon_as_the_watch_tells_of_the_pod_it_gets_in(self, house: House) -> None:
+        assert await house.code("Bearer guard-unheard-of") == grpc.StatusCode.UNAVAILABLE
+        house.pods[ObjectKey("Pod", "shop", "cart-2")] = pod("cart-2", **{"origin-service": "cart"})
+        async with house.client("guard-unheard-of") as client:
+            assert names(await client.ask(CLUSTER)) == ["shop/cart"]
+
+    async def test_when_its_pod_is_gone_nothing_that_is_remembered_lets_it_in(self, house: House) -> None:
+        async with house.client("guard") as client:
+            await client.ask(CLUSTER)
+        del house.pods[ObjectKey("Pod", "shop", "cart-1")]
+        assert await house.code("Bearer guard") == grpc.StatusCode.UNAVAILABLE
+
+    async def test_a_pod_that_becomes_another_origins_is_its_guard_the_next_time(self, house: House) -> None:
+        house.pods[ObjectKey("Pod", "shop", "cart-1")] = pod("cart-1", **{"origin-service": "pay"})
+        async with house.client("guard") as client:
+            assert names(await client.ask(CLUSTER)) == ["shop/pay"]
 
 
 class TestTheReviewer:

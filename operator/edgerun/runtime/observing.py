@@ -18,6 +18,7 @@ from ..sources.workloads import Workloads, owner_of
 from ..translate.fleets import fleet_observation
 from ..translate.observed import origin_observation
 from ..translate.world import OriginPhase
+from .guard_pods import GuardPods
 
 _ASKED = re.compile(r"^[A-Z]+ /\S+: ")  # what was asked of the server: of no interest to whoever wrote the object
 
@@ -30,6 +31,7 @@ class Observing:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._workloads = Workloads(self.look)
+        self.guards = GuardPods(self._workloads.find)
         self._refusals: dict[ObjectKey, dict[ObjectKey, _Refused]] = {}  # owner -> object -> why it cannot be there
 
     @property
@@ -64,12 +66,12 @@ class Observing:
             self._look_at_fleet(owner)
 
     def _look_at_origin(self, owner: ObjectKey) -> None:
-        entry = self._store.entries.get(owner)
+        entry, workload = self._store.entries.get(owner), self._workloads.of(owner)
+        self.guards.look(owner, workload.pods if entry else ())
         if entry is None or not isinstance(entry.serving, OriginService):
             if owner in self._store.observations and entry is None:
                 self._store.observe(owner, None)
             return
-        workload = self._workloads.of(owner)
         observed = origin_observation(entry.serving, workload.deployment, workload.pods)
         if refused := self._refused(owner):
             observed = replace(observed, phase=OriginPhase.FAILED, reason=refused.reason, message=refused.message)

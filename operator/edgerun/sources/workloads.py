@@ -55,6 +55,10 @@ class Workloads:
             del self._owned[owner]
         self.changed(owner)
 
+    def find(self, key: ObjectKey) -> Object | None:
+        """One of them; None when it is not there, or belongs to nobody."""
+        return self._objects.get(key)
+
     def of(self, owner: ObjectKey) -> Workload:
         """What belongs to `owner` now."""
         found = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]

@@ -1,8 +1,10 @@
 """Who calls. Every method of the server, known or not, is for proxies that prove which fleet they belong to.
 
-A proxy shows the token of its pod's ServiceAccount; `review` says whom it is for. Nothing here ends a stream later on:
-the server limits how long a connection lives, and the next one is asked again.
-Trap: a token must not get into a log. What is logged comes from us or from the reviewer, and is searched for it.
+A proxy shows the token of its pod's ServiceAccount; `review` says whom it is for. An edge proxy's account is that of
+its fleet. A guard's may be anybody's in its namespace, so it is the pod that tells whose guard it is. Nothing here ends
+a stream later on: the server limits how long a connection lives, and the next one is asked again.
+Traps: a token must not get into a log. What is logged comes from us or from the reviewer, and is searched for it. And a
+pod may call before it is known here that there is one.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -23,6 +25,7 @@ MAX_CACHED = 4096
 MAX_TOKEN_CHARS = 8192  # those of Kubernetes have about 1,200
 MAX_REVIEWS = 16  # at once
 MAX_WAITING = 2000  # calls; beyond that the proxies come back later
+UNHEARD_S = 15.0  # in which a watch tells of a new pod, or there is none
 MAX_MESSAGE_CHARS = 400  # of the reviewer's words
 LOG_WINDOW_S = 60.0
 LOG_LINES = 20  # in that time
@@ -34,11 +37,12 @@ _ANSWERS = {
     Reason.MALFORMED: "exactly one bearer token is needed",
     Reason.REJECTED: "the token is not valid",
     Reason.AUDIENCE: "the token is for another audience",
-    Reason.IDENTITY: "this account is no edge proxy's",
+    Reason.IDENTITY: "this account is no proxy's",
     Reason.UNAVAILABLE: "tokens cannot be reviewed now",
 }
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
@@ -50,12 +54,17 @@ class Identity:
     pod: str = ""
 
 
+Guards = Callable[[Account], str | None]
+"""Of which fleet of guards the pod of this account is: "" when of none, None while the pod is not known (yet)."""
+
+
 caller: ContextVar[Identity] = ContextVar("caller")
 """Whoever makes the call that is being served; not set where nobody has to prove anything."""
 
 
 class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """The proxies of fleet F have the ServiceAccount `PREFIX-F` in `namespace`. `refused` hears of every refusal."""
+    """The proxies of fleet F have the ServiceAccount `PREFIX-F` in `namespace`, those of `guards` any one. `refused`
+    hears of every refusal."""
 
     def __init__(
         self,
@@ -63,12 +72,14 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         *,
         namespace: str,
         prefix: str = "edge",
+        guards: Guards = lambda account: "",
         refused: Callable[[Reason], None] = lambda _: None,
     ) -> None:
         self._review = review
         self._account = f"system:serviceaccount:{namespace}:{prefix}-"
-        self._refused = refused
-        self._known: dict[bytes, tuple[float, Identity]] = {}
+        self._guards, self._refused = guards, refused
+        self._known: dict[bytes, tuple[float, Account]] = {}
+        self._unheard: dict[bytes, float] = {}  # until when a pod may come to be known
         self._reviews = asyncio.Semaphore(MAX_REVIEWS)
         self._waiting = 0
         self._complaints = _Complaints()
@@ -89,12 +100,13 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return token
         digest, now = sha256(token.encode()).digest(), asyncio.get_running_loop().time()
         until, known = self._known.get(digest, (0.0, None))
-        if known and now < until:
-            return known
-        found = self._judged(await self._reviewed(token))
-        if isinstance(found, Identity):
-            self._remember(digest, now + CACHED_S, found)
-        return found
+        found = known if known and now < until else await self._reviewed(token)
+        if isinstance(found, Unproven):
+            return found
+        identity = self._judged(found, digest, now)
+        if isinstance(identity, Identity) and found is not known:
+            _remember(self._known, digest, (now + CACHED_S, found))
+        return identity
 
     async def _reviewed(self, token: str) -> Account | Unproven:
         if self._waiting >= MAX_WAITING:
@@ -110,19 +122,22 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return Unproven(found.reason, line[:MAX_MESSAGE_CHARS])
         return found
 
-    def _judged(self, found: Account | Unproven) -> Identity | Unproven:
-        if isinstance(found, Unproven):
-            return found
-        fleet = found.username.removeprefix(self._account)
-        if not fleet or fleet == found.username:
-            return Unproven(Reason.IDENTITY, f"{found.username!r} is not {self._account}FLEET")
-        return Identity(fleet, found.pod)
+    def _judged(self, account: Account, digest: bytes, now: float) -> Identity | Unproven:
+        """The pod is asked for anew each time: it may be gone while its token is remembered."""
+        guards = self._guards(account) if account.pod else ""
+        if guards is not None:
+            self._unheard.pop(digest, None)
+        fleet = guards or account.username.removeprefix(self._account)
+        if fleet and fleet != account.username:
+            return Identity(fleet, account.pod)
+        if guards is None and now < self._until(digest, now):
+            return Unproven(Reason.UNAVAILABLE, f"the pod {account.pod} of {account.username!r} is not known (yet)")
+        return Unproven(Reason.IDENTITY, f"{account.username!r} is neither {self._account}FLEET nor a guard's")
 
-    def _remember(self, digest: bytes, until: float, identity: Identity) -> None:
-        self._known.pop(digest, None)
-        while len(self._known) >= MAX_CACHED:
-            del self._known[next(iter(self._known))]  # the oldest
-        self._known[digest] = until, identity
+    def _until(self, digest: bytes, now: float) -> float:
+        if digest not in self._unheard:
+            _remember(self._unheard, digest, now + UNHEARD_S)
+        return self._unheard[digest]
 
     def _refusal(self, why: Unproven) -> grpc.RpcMethodHandler:
         """A handler for any kind of call: the refusal comes before the first message is read."""
@@ -132,6 +147,13 @@ class Authenticator(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             await context.abort(_CODES.get(why.reason, grpc.StatusCode.UNAUTHENTICATED), _ANSWERS[why.reason])
 
         return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _remember(memory: dict[bytes, T], digest: bytes, value: T) -> None:
+    memory.pop(digest, None)
+    while len(memory) >= MAX_CACHED:
+        del memory[next(iter(memory))]  # the oldest
+    memory[digest] = value
 
 
 class _Complaints:
