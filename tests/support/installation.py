@@ -70,8 +70,8 @@ class Installation:
         return ObjectKey(kind, self.namespace, name)
 
 
-def install(server: ApiServer, namespace: str, shop: str, folder: Path) -> Installation:
-    values = {"fullnameOverride": "edgerun", "watchNamespaces": [shop] if shop else []}
+def install(server: ApiServer, namespace: str, shop: str, folder: Path, **values: Any) -> Installation:
+    values = {"fullnameOverride": "edgerun", "watchNamespaces": [shop] if shop else [], **values}
     found = [
         one
         for one in objects(render(values, "--namespace", namespace))

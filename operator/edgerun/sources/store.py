@@ -22,7 +22,7 @@ from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..api.unsupported import unsupported
-from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, Trust, World
+from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, Referred, Trust, World
 from .documents import Lines
 from .remembering import remembered
 
@@ -93,6 +93,7 @@ class Store:
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
+    referred: Referred = field(default_factory=Referred)
     installation: Installation | None = None
     trust: Trust = field(default_factory=Trust)
 
@@ -124,6 +125,12 @@ class Store:
         else:
             self.fleets[name] = observation
         self.changed(urgent=False)
+
+    def refer(self, referred: Referred) -> None:
+        """Take in what is known of the Secrets and ConfigMaps that templates read."""
+        if self.referred != referred:
+            self.referred = referred
+            self.changed(urgent=False)
 
     def settle(self, installation: Installation) -> None:
         """Take in where the operator itself lives, and what its proxies trust."""
@@ -164,6 +171,7 @@ class Store:
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
             fleets=dict(self.fleets),
+            referred=self.referred,
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},
         )
 

@@ -43,6 +43,7 @@ WRITE_S = 4.0  # of one that changes something: one begun while leading ends bef
 PAGE = 500  # objects of one LIST request, the page of kubectl
 _JSON = "application/json"
 _METADATA = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"  # of a watched Secret its data is not even sent
+_METADATA_LIST = _METADATA.replace("Metadata;", "MetadataList;")
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _BEARER = "bearer "
 _OK, _UNAUTHORIZED, _GONE, _TOO_MANY, _SERVER_ERROR = 200, 401, 410, 429, 500
@@ -190,6 +191,19 @@ class Client:
                 raise
         return await self._pages(kind, namespace, query, timeout_s)  # reading page by page took too long
 
+    async def versions(
+        self, kind: str, *, namespace: str, at_least: str = "", timeout_s: float = TIMEOUT_S
+    ) -> tuple[Mapping[str, str], str]:
+        """The version of every object of a kind by its name, and that of the list; their contents are not even sent.
+
+        With `at_least`, the version of a list before, the server answers from its memory as soon as that is as new.
+        """
+        query = {"resourceVersion": at_least, "resourceVersionMatch": "NotOlderThan"} if at_least else {}
+        path = RESOURCES[kind].path(namespace)
+        found = await self._call("GET", path, query=query, accept=_METADATA_LIST, timeout_s=timeout_s)
+        every = (item["metadata"] for item in found["items"] or ())  # a list of metadata without any has null
+        return {one["name"]: one["resourceVersion"] for one in every}, found["metadata"]["resourceVersion"]
+
     async def _pages(self, kind: str, namespace: str, query: Mapping[str, str], timeout_s: float) -> tuple[Object, ...]:
         resource = RESOURCES[kind]
         typed = {"apiVersion": resource.api_version, "kind": kind}  # the items of a list do not say what they are
@@ -218,30 +232,28 @@ class Client:
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
         media: str = _JSON,
+        accept: str = _JSON,
         timeout_s: float,
     ) -> dict[str, Any]:
         with _failing(f"{method} {path}", timeout_s):
             async with asyncio.timeout(timeout_s):
-                answer = await self._observed(method, path, query or {}, body, media)
+                answer = await self._observed(method, path, query or {}, body, media, accept)
                 if answer.status == _UNAUTHORIZED:
                     await self._log_in_again()
-                    answer = await self._observed(method, path, query or {}, body, media)
+                    answer = await self._observed(method, path, query or {}, body, media, accept)
         return _read(f"{method} {path}", answer)
 
     async def _observed(
-        self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str
+        self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str, accept: str
     ) -> _Answer:
         began, status = time.monotonic(), 0
         try:
-            answer = await self._send(method, path, query, body, media)
+            answer = await _whole(await self._ask(method, path, query, body, media=media, accept=accept))
             status = answer.status
             return answer
         finally:
             if self._observer:
                 self._observer(method, status, time.monotonic() - began)
-
-    async def _send(self, method: str, path: str, query: Mapping[str, str], body: Object | None, media: str) -> _Answer:
-        return await _whole(await self._ask(method, path, query, body, media=media))
 
     async def _ask(
         self,
