@@ -3,8 +3,11 @@
 That a real API server grants this and nothing else is for test_apiserver.py.
 """
 
+from typing import Any
+
 import pytest
 
+from support.chart import find, rendered
 from support.rights import rights_of, table
 
 ALL_NAMESPACES = """
@@ -71,6 +74,26 @@ shop     networking.k8s.io      networkpolicies              create delete get l
 )
 def test_the_operator_has_these_rights_and_no_others(values: dict[str, list[str]], wanted: str) -> None:
     assert table(rights_of(values)) == [line.split() for line in wanted.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("values", "scopes"), [({}, [""]), ({"watchNamespaces": ["shop", "fair"]}, ["fair", "shop"])], ids=["all", "two"]
+)
+def test_secrets_are_listed_only_where_somebody_wants_it(values: dict[str, Any], scopes: list[str]) -> None:
+    """`list` is all that it is; the Secrets that the operator gets are its own."""
+    by_default, enabled = (rights_of({**values, "secretRotation": {"enabled": on}}) for on in (False, True))
+    more = [tuple(right) for right in enabled]
+    for right in by_default:
+        more.remove(tuple(right))
+    listed = ("secrets", "configmaps")
+    assert sorted(more) == sorted((scope, "", kind, "", "list") for scope in scopes for kind in listed)
+    assert not [right for right in by_default if right.resource == "secrets" and right.verb == "list"]
+
+
+@pytest.mark.parametrize("name", ["edgerun", "narrow"])
+def test_whoever_owns_a_namespace_finds_a_role_that_grants_it_there(name: str) -> None:
+    role = find(rendered({"fullnameOverride": name}), "ClusterRole", f"{name}-references")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["list"]}]
 
 
 def test_the_operator_watches_its_own_namespace_like_any_other() -> None:

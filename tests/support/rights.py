@@ -29,7 +29,8 @@ def rights_of(values: Object, *, account: str = "edgerun") -> list[Right]:
             continue
         if {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE} in binding["subjects"]:
             namespace = binding["metadata"].get("namespace", "")
-            role = roles[binding["roleRef"]["kind"], namespace, binding["roleRef"]["name"]]
+            kind, name = binding["roleRef"]["kind"], binding["roleRef"]["name"]
+            role = roles[kind, namespace if kind == "Role" else "", name]
             rights += of_rules(namespace, role["rules"])
     return rights
 

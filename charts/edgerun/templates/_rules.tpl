@@ -45,6 +45,15 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 
+{{/* Where somebody has said so: secretRotation.enabled, or a RoleBinding by whoever owns a namespace. */}}
+{{- define "edgerun.rules.references" -}}
+# What the template of an OriginService with `secretRotation: Rollout` reads: the operator asks for names and versions.
+# RBAC knows no right that is less than one to read contents too.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [list]
+{{- end }}
+
 {{/* In the whole cluster, always. */}}
 {{- define "edgerun.rules.cluster" -}}
 # Fleets belong to no namespace. The fleet "default" is made when a route needs it.
