@@ -28,11 +28,14 @@ from .workqueue import Meter
 Type = Literal["counter", "gauge", "histogram"]
 Applied = Literal["changed", "deleted", "refused", "error"]
 Written = Literal["changed", "conflict", "error"]
+KeyChange = Literal["rotated", "revoked"]
 Told = Literal["written", "overtaken", "limited", "dropped", "error"]
 
 OTHER = "other"
 NO_ANSWER = "<error>"  # in place of a status code, as client-go has it
 RESULTS = ("success", "error")
+PHASES = ("pending", "published", "signing", "retiring", "retired", "revoked")
+KEY_CHANGES: tuple[KeyChange, ...] = ("rotated", "revoked")
 APPLIED: tuple[Applied, ...] = ("changed", "deleted", "refused", "error")
 WRITTEN: tuple[Written, ...] = ("changed", "conflict", "error")
 TOLD: tuple[Told, ...] = ("written", "overtaken", "limited", "dropped", "error")
@@ -96,6 +99,16 @@ FAMILIES = (
         ("credential",),
         "When one of our own certificates ends.",
     ),
+    Family("edgerun_signing_keys", "gauge", ("phase",), "Keys that sign the edge's tokens, or will or did."),
+    Family("edgerun_signing_key_age_seconds", "gauge", (), "How long the key that signs has done so."),
+    Family("edgerun_signing_key_changes_total", "counter", ("change",), "Keys that were replaced or revoked."),
+    Family("edgerun_tokens_minted_total", "counter", (), "Tokens that were signed for edges; leader only."),
+    Family(
+        "edgerun_rotation_blocked",
+        "gauge",
+        (),
+        "Guards that were told of a key and do not take it; leader only.",
+    ),
     Family("edgerun_rotation_total", "counter", ("result",), "Renewals of our own certificates."),
     Family("edgerun_clock_skew_seconds", "gauge", (), "How far the clock is ahead of the API server's."),
     Family("edgerun_apply_total", "counter", ("kind", "result"), "Objects that were applied or deleted; leader only."),
@@ -129,6 +142,8 @@ class Metrics:
         self._nacks = self._counter("edgerun_xds_nacks_total", TYPES)
         self._strangers = self._counter("edgerun_xds_authentication_refused_total", REASONS)
         self._rotations = self._counter("edgerun_rotation_total", RESULTS)
+        self._key_changes = self._counter("edgerun_signing_key_changes_total", KEY_CHANGES)
+        self._minted = self._counter("edgerun_tokens_minted_total")
         self._applied = self._counter("edgerun_apply_total", KINDS, APPLIED)
         self._statuses = self._counter("edgerun_status_updates_total", WRITTEN)
         self._events = self._counter("edgerun_events_total", TOLD)
@@ -176,6 +191,13 @@ class Metrics:
     def rotated(self, *, succeeded: bool) -> None:
         """One of our own certificates was renewed, or should have been."""
         self._rotations.labels("success" if succeeded else "error").inc()
+
+    def key_changed(self, change: KeyChange) -> None:
+        """Another key signs, or one was revoked."""
+        self._key_changes.labels(change).inc()
+
+    def minted(self, count: int) -> None:
+        self._minted.inc(count)
 
     def applied(self, kind: str, result: Applied) -> None:
         self._applied.labels(_among(KINDS, kind), result).inc()
@@ -234,6 +256,9 @@ class _Reader(Collector):
         yield _many("edgerun_credential_expiry_timestamp_seconds", vitals.expiries)
         skew = vitals.clock_skew_s
         yield _read("edgerun_clock_skew_seconds", () if skew is None else [((), skew)])
+        yield _many("edgerun_signing_keys", {phase: vitals.keys.get(phase, 0) for phase in PHASES})
+        yield _read("edgerun_signing_key_age_seconds", _if_known(vitals.signing_key_age_s))
+        yield _one("edgerun_rotation_blocked", vitals.blocked)
         ages = {name: meter.ages_s() for name, meter in self._queues.items()}
         yield _many("workqueue_depth", {name: meter.depth for name, meter in self._queues.items()})
         yield _many("workqueue_unfinished_work_seconds", {name: sum(own) for name, own in ages.items()})
@@ -242,13 +267,16 @@ class _Reader(Collector):
 
 
 def _source(vitals: Vitals) -> Iterator[_Read]:
-    age = vitals.sweep_age_s
     yield _one("edgerun_source_synced", vitals.synced)
-    yield _read("edgerun_source_sweep_age_seconds", () if age is None else [((), age)])
+    yield _read("edgerun_source_sweep_age_seconds", _if_known(vitals.sweep_age_s))
     yield _one("edgerun_source_watching", vitals.watching)
     yield _one("edgerun_source_restarts_total", vitals.watch_restarts)
     yield _one("edgerun_source_ghosts_total", vitals.ghosts)
     yield _one("edgerun_source_missed_total", vitals.missed)
+
+
+def _if_known(value: float | None) -> Iterable[tuple[tuple[str, ...], float]]:
+    return () if value is None else [((), value)]
 
 
 def _one(name: str, value: float, *labels: str) -> _Read:

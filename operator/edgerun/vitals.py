@@ -58,3 +58,12 @@ class Vitals:
 
     clock_skew_s: float | None = None
     """How far the clock of this machine is ahead of the API server's; None when that is not known."""
+
+    keys: Mapping[str, int] = field(default_factory=dict)
+    """How many signing keys there are in each phase."""
+
+    signing_key_age_s: float | None = None
+    """How long the one that signs has done so; None before it is known."""
+
+    blocked: int = 0
+    """How many guards have long been told of a key and do not trust it, as far as who leads knows."""

@@ -25,6 +25,8 @@ FULL = Vitals(
     behind={"default": 1},
     expiries={"ca": 2e9},
     clock_skew_s=-3.5,
+    keys={"signing": 1, "published": 1},
+    signing_key_age_s=60.0,
 )
 
 
@@ -46,6 +48,8 @@ def busy(vitals: Vitals = FULL) -> Metrics:
     metrics.nacked("type.googleapis.com/envoy.config.route.v3.RouteConfiguration")
     metrics.turned_away("missing")
     metrics.rotated(succeeded=True)
+    metrics.key_changed("revoked")
+    metrics.minted(3)
     metrics.applied("Deployment", "changed")
     metrics.status_written("conflict")
     metrics.told("written")

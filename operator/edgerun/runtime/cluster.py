@@ -26,12 +26,10 @@ from ..infra.kubernetes.statuses import StatusWriter
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
-from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import made_by, owner_of
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
-from ..translate.references import wanted
 from ..translate.world import Edge, Installation
 from . import http, parts
 from .board import Status, as_document, from_document
@@ -60,7 +58,8 @@ async def running(
         place = await parts.installation(client, settings)
         runtime = ClusterRuntime(settings, place, client, metrics, timing, pace)
         pages = http.pages(metrics, lambda: vital_signs(runtime, time.monotonic() - began))
-        async with http.serving(pages, port=settings.http_port), runtime.serving():
+        documents = http.issuer_pages(runtime.issuing.document)
+        async with http.serving({**pages, **documents}, port=settings.http_port), runtime.serving():
             yield runtime
 
 
@@ -86,19 +85,15 @@ class ClusterRuntime:
             refusal,
             before=self._shown,
             trusts_status=True,
-            authenticate=parts.authenticator(place, client, metrics),
+            authenticate=parts.authenticator(
+                place, client, metrics, guards=lambda account: self.observing.guards.fleet(account)
+            ),
             rebuilding=metrics.rebuilding,
             traffic=metrics,
         )
-        self.rotation = parts.rotation(
-            settings,
-            place,
-            client,
-            metrics,
-            may_write=self.leader.valid,
-            changed=self._trusting,
-            clock=self.clock,
-        )
+        here = parts.Replica(settings, place, client, metrics, self.leader.valid, self.clock)
+        self.rotation = parts.rotation(here, changed=self._trusting)
+        self.wire = parts.wire(here, changed=lambda: self.issuing.nudge())
         self.leading = Leading(
             self.controller.server,
             settings.xds_port,
@@ -109,7 +104,13 @@ class ClusterRuntime:
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
-        self.references = References(client.versions, self.controller.store.refer)
+        self.issuing = parts.issuing(
+            here,
+            self.controller,
+            lambda: self.wire.authorities,
+            reunited=self.leading.reunited,
+            expected=self.observing.guards.ready,
+        )
         self._children = Children(
             client, self.applier, self.observing, object_key(xds_endpoint(place, settings.pod_ip))
         )
@@ -139,6 +140,8 @@ class ClusterRuntime:
             *((f"source {number}", source.run(self._sync)) for number, source in enumerate(self.sources)),
             ("controller", self._control()),
             ("authorities", self.rotation.run()),
+            ("wire", self.wire.run()),
+            ("keys", self.issuing.run()),
             ("xds", self._serve()),
             ("applier", self.applier.run()),
             ("statuses", self.statuses.run()),
@@ -146,13 +149,13 @@ class ClusterRuntime:
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
-            ("references", self.references.run(self.leading.leads)),
         )
 
     async def _control(self) -> None:
         """Nothing is published before everything is known: half a world is a wrong one."""
         await self._synced.wait()
         await self._settled.wait()
+        await self.issuing.ready()
         await self.controller.run()
 
     async def _lead(self) -> None:
@@ -185,8 +188,6 @@ class ClusterRuntime:
         self._raw[key] = seen.raw
         self.controller.store.apply(seen)
         self.statuses.see(key, seen.raw)
-        if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
-            self.references.hasten(key.namespace)  # what was changed with it is to be one rollout with it
 
     def _forget(self, key: ObjectKey) -> None:
         raw = self._raw.pop(key, None)
@@ -226,7 +227,6 @@ class ClusterRuntime:
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
         self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
         self._default_edge.look(entries)
-        self.references.want(wanted(plan.origins))
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:
@@ -249,13 +249,14 @@ class ClusterRuntime:
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
         self.leading.gained()
+        self.issuing.gained()
         self.applier.nudge(UNWATCHED)
         self.statuses.nudge()
         self._default_edge.nudge()
 
     def _lost(self) -> None:
         self.leading.lost()
-        self.references.forget()
+        self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:
         self.controller.store.settle(replace(self._place, trust_bundle=bundle))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from ..credentials.issuer import DISCOVERY_PATH, JWKS_PATH, Document
 from ..errors import AddressInUseError
 from ..metrics import Metrics
 from ..vitals import Vitals
@@ -26,6 +27,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     media: str
+    cache_control: str = "no-store"
 
 
 Page = Callable[[str], Answer]  # of what the client accepts
@@ -38,6 +40,15 @@ def pages(metrics: Metrics, vitals: Callable[[], Vitals]) -> Mapping[str, Page]:
         "/healthz": lambda _: _judged(alive(vitals())),
         "/readyz": lambda _: _judged(ready(vitals())),
     }
+
+
+def issuer_pages(document: Callable[[str], Document | None]) -> Mapping[str, Page]:
+    """What verifiers outside read about who signs; `document` has none before that is known."""
+
+    def page(path: str) -> Page:
+        return lambda _: Answer(*(document(path) or (503, b"the signing keys are not known yet\n", _TEXT)))
+
+    return {path: page(path) for path in (DISCOVERY_PATH, JWKS_PATH)}
 
 
 @asynccontextmanager
@@ -66,8 +77,8 @@ def _application(pages: Mapping[str, Page]) -> web.Application:
 
 def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        status, body, media = page(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-        headers = {hdrs.CONTENT_TYPE: media, hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
+        status, body, media, cache_control = page(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+        headers = {hdrs.CONTENT_TYPE: media, hdrs.CACHE_CONTROL: cache_control, "X-Content-Type-Options": "nosniff"}
         return web.Response(status=status, body=body, headers=headers)
 
     return answer

@@ -11,7 +11,6 @@ plane may last.
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +24,7 @@ from ..credentials.keyring import POLICY, Policy
 from ..credentials.keys import Key, NewKey, Phase, new_private
 from ..credentials.rotation import Vault
 from ..credentials.tokens import Terms, Wallet
+from ..elapsed import elapsed_s
 from ..translate.identities import Claim
 from ..translate.plan import Plan
 from ..translate.world import Trust
@@ -74,7 +74,7 @@ class Issuing:
         minted: Callable[[int], None] = lambda count: None,
         told: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        elapsed: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed_s,
         new_key: NewKey = new_private,
         period_s: float = PERIOD_S,
     ) -> None:
@@ -120,6 +120,10 @@ class Issuing:
 
     def lost(self) -> None:
         self._begin()
+
+    def nudge(self) -> None:
+        """What certificates are made of has changed."""
+        self._wake.set()
 
     def document(self, path: str) -> Document | None:
         """What the issuer says there; None before it is known."""

@@ -7,7 +7,6 @@ read them once more.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from ..credentials.keyring import POLICY, Evidence, Policy, Watch, advance, hand
 from ..credentials.keys import Key, KeySet, NewKey, Phase, new_private
 from ..credentials.keystore import changed
 from ..credentials.rotation import Vault
+from ..elapsed import elapsed_s
 from ..errors import ApiError
 
 PERIOD_S = 30.0  # between two looks, whatever is told of changes; half of what a `handover` may take
@@ -42,7 +42,7 @@ class Keyholder:
     policy: Policy = POLICY
     told: Callable[[Event], None] = lambda event: None
     clock: Callable[[], datetime] = _now
-    elapsed: Callable[[], float] = time.monotonic
+    elapsed: Callable[[], float] = elapsed_s
     new_key: NewKey = new_private
     period_s: float = PERIOD_S
     keys: KeySet = field(default_factory=KeySet)

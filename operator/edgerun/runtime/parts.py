@@ -2,16 +2,20 @@
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..credentials import workloads
+from ..credentials.authority import Authorities
 from ..credentials.certificates import new_workload_authority
+from ..credentials.keyring import Policy
 from ..credentials.rotation import Rotation
 from ..credentials.serving import Serving, server_names
+from ..credentials.tokens import Terms
 from ..errors import NotFoundError
 from ..infra.kubernetes import client as kubernetes
 from ..infra.kubernetes.client import Client
@@ -27,7 +31,10 @@ from ..sources.store import Feed
 from ..translate.labels import EDGE_PREFIX, OURS
 from ..translate.manifests import owner
 from ..translate.world import Installation
-from ..xds.authentication import Authenticator
+from ..xds.authentication import Authenticator, Guards
+from .controller import Controller
+from .issuing import Issuing
+from .verifiers import Verifier
 
 OBSERVED = ("Deployment", "Pod")  # they say how an origin or a fleet fares
 BESIDE = ("ConfigMap", *OBSERVED)  # what is made in the operator's own namespace and watched
@@ -69,56 +76,85 @@ def candidate(
     return Leader(client, key, identity=identity, gained=gained, lost=lost, metadata=metadata, timing=timing)
 
 
-def authenticator(place: Installation, client: Client, metrics: Metrics) -> Authenticator:
-    """Lets the pods of our own fleets in."""
+def authenticator(place: Installation, client: Client, metrics: Metrics, *, guards: Guards) -> Authenticator:
+    """Lets the pods of our own fleets in, and the guards in the pods of origins."""
     reviews = Reviews(client)
-    return Authenticator(reviews, namespace=place.namespace, prefix=EDGE_PREFIX, refused=metrics.turned_away)
-
-
-def rotation(
-    settings: ClusterSettings,
-    place: Installation,
-    client: Client,
-    metrics: Metrics,
-    *,
-    may_write: Callable[[], bool],
-    changed: Callable[[str], None],
-    clock: Callable[[], datetime],
-) -> Serving:
-    """The xDS server's certificate, and the authorities behind it."""
-    names = server_names(settings.xds_service, place.namespace)
-    vault = secret(place, client, "ca")
-    return Serving(vault, names=names, may_write=may_write, changed=changed, rotated=metrics.rotated, clock=clock)
-
-
-def wire(
-    trust_domain: str,
-    place: Installation,
-    client: Client,
-    metrics: Metrics,
-    *,
-    may_write: Callable[[], bool],
-    changed: Callable[[str], None],
-    clock: Callable[[], datetime],
-) -> Rotation:
-    """The authorities behind the certificates of edges and guards."""
-    return Rotation(
-        secret(place, client, "wire"),
-        title="wire",
-        names=(trust_domain,),
-        new_authority=new_workload_authority,
-        may_write=may_write,
-        changed=changed,
-        rotated=metrics.rotated,
-        policy=workloads.POLICY,
-        clock=clock,
+    return Authenticator(
+        reviews, namespace=place.namespace, prefix=EDGE_PREFIX, guards=guards, refused=metrics.turned_away
     )
 
 
-def secret(place: Installation, client: Client, name: str) -> SecretVault:
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What the parts are made from that look after credentials."""
+
+    settings: ClusterSettings
+    place: Installation
+    client: Client
+    metrics: Metrics
+    may_write: Callable[[], bool]
+    clock: Callable[[], datetime]
+
+
+def rotation(here: Replica, *, changed: Callable[[str], None]) -> Serving:
+    """The xDS server's certificate, and the authorities behind it."""
+    return Serving(
+        secret(here, "ca"),
+        names=server_names(here.settings.xds_service, here.place.namespace),
+        may_write=here.may_write,
+        changed=changed,
+        rotated=here.metrics.rotated,
+        clock=here.clock,
+    )
+
+
+def wire(here: Replica, *, changed: Callable[[], None]) -> Rotation:
+    """The authorities behind the certificates of edges and guards."""
+    return Rotation(
+        secret(here, "wire"),
+        title="wire",
+        names=(here.settings.trust_domain,),
+        new_authority=new_workload_authority,
+        may_write=here.may_write,
+        changed=lambda _: changed(),
+        rotated=here.metrics.rotated,
+        policy=workloads.POLICY,
+        clock=here.clock,
+    )
+
+
+def issuing(
+    here: Replica,
+    controller: Controller,
+    authorities: Callable[[], Authorities],
+    *,
+    reunited: Callable[[], bool],
+    expected: Callable[[], Collection[Verifier]],
+) -> Issuing:
+    """Who keeps the signing keys, and hands credentials and certificates to proxies."""
+    settings, vault = here.settings, secret(here, "keys")
+    return Issuing(
+        controller,
+        vault,
+        workloads.Workloads(authorities),
+        terms=Terms(issuer=settings.issuer, life=settings.token_life, renewed_at=settings.token_renewal),
+        trust_domain=settings.trust_domain,
+        policy=Policy(interval=settings.key_interval, overlap=settings.key_overlap),
+        may_write=here.may_write,
+        reunited=reunited,
+        expected=expected,
+        changes=vault.changes,
+        minted=here.metrics.minted,
+        told=here.metrics.key_changed,
+        clock=here.clock,
+    )
+
+
+def secret(here: Replica, name: str) -> SecretVault:
     """One of the operator's own."""
+    place = here.place
     (reference,) = owner(place).get("ownerReferences") or (None,)
-    return SecretVault(client, place.namespace, f"{place.name}-{name}", owner=reference)
+    return SecretVault(here.client, place.namespace, f"{place.name}-{name}", owner=reference)
 
 
 def herald(settings: ClusterSettings, client: Client, metrics: Metrics, *, may_write: Callable[[], bool]) -> Herald:

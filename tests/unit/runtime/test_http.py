@@ -1,21 +1,27 @@
 """The control plane over HTTP, through a real socket."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
+from edgerun.credentials.issuer import DISCOVERY_PATH, JWKS_PATH, documents
+from edgerun.credentials.keys import KeySet, Phase, entered, new
 from edgerun.errors import AddressInUseError
 from edgerun.metrics import Metrics
 from edgerun.runtime import http
-from edgerun.runtime.http import Answer, pages, serving
+from edgerun.runtime.http import Answer, issuer_pages, pages, serving
 from edgerun.vitals import Vitals
+from support.keyrings import private
 
 LOOPBACK = "127.0.0.1"
+BORN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Told:
@@ -64,6 +70,22 @@ async def test_metrics_are_in_the_format_that_is_asked_for() -> None:
         async with session.get("/metrics", headers={"Accept": "application/openmetrics-text"}) as answer:
             assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
             assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_what_the_issuer_says_may_be_kept_for_a_while_and_nothing_else() -> None:
+    keys = KeySet((entered(new(private(), BORN), Phase.SIGNING, BORN),))
+    told = [None, documents(keys, "https://edge.example")]
+    read = issuer_pages(lambda path: (told[-1] or {}).get(path))
+    async with serving(read, port=0, address=LOOPBACK) as port, aiohttp.ClientSession() as session:
+        async with session.get(f"http://{LOOPBACK}:{port}{DISCOVERY_PATH}") as answer:
+            assert answer.headers["Cache-Control"] == "public, max-age=300"
+            assert (await answer.json())["jwks_uri"] == f"https://edge.example{JWKS_PATH}"
+        async with session.get(f"http://{LOOPBACK}:{port}{JWKS_PATH}") as answer:
+            assert answer.content_type == "application/jwk-set+json"
+            assert [one["kid"] for one in json.loads(await answer.read())["keys"]] == [keys.keys[0].kid]
+        told.append(None)
+        async with session.get(f"http://{LOOPBACK}:{port}{JWKS_PATH}") as answer:
+            assert (answer.status, answer.headers["Cache-Control"]) == (503, "no-store")
 
 
 async def test_head_says_the_same_without_a_body() -> None:
