@@ -26,10 +26,12 @@ from ..infra.kubernetes.statuses import StatusWriter
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
+from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import made_by, owner_of
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
+from ..translate.references import wanted
 from ..translate.world import Edge, Installation
 from . import http, parts
 from .board import Status, as_document, from_document
@@ -104,6 +106,7 @@ class ClusterRuntime:
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
+        self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
             here,
             self.controller,
@@ -149,6 +152,7 @@ class ClusterRuntime:
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
+            ("references", self.references.run(self.leading.leads)),
         )
 
     async def _control(self) -> None:
@@ -188,6 +192,8 @@ class ClusterRuntime:
         self._raw[key] = seen.raw
         self.controller.store.apply(seen)
         self.statuses.see(key, seen.raw)
+        if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
+            self.references.hasten(key.namespace)  # what was changed with it is to be one rollout with it
 
     def _forget(self, key: ObjectKey) -> None:
         raw = self._raw.pop(key, None)
@@ -227,6 +233,7 @@ class ClusterRuntime:
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
         self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
         self._default_edge.look(entries)
+        self.references.want(wanted(plan.origins))
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:
@@ -256,6 +263,7 @@ class ClusterRuntime:
 
     def _lost(self) -> None:
         self.leading.lost()
+        self.references.forget()
         self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:
