@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgerun.infra.local import control
 from edgerun.infra.local.edge import LocalEdge
+from edgerun.infra.local.guards import Guards
 from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
@@ -37,11 +38,13 @@ async def main(root: Path) -> None:
     leash = Leash(instance.id, instance.directory)
     await leash.start()
     ready: set[str] = set()
+    guards = Guards(instance, leash, "edgerun.test", print, print)
     origins = LocalOrigins(
         lambda key, seen: ready.add(key.name) if seen and seen.endpoints else None,
         asyncio.Event().wait,  # type: ignore[arg-type]
         lambda name, line: print(name, line, file=sys.stderr),
         leash=leash,
+        guards=guards,
         root=root,
     )
     config = bootstrap(

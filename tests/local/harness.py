@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from edgerun.api.originservice import (
     Container,
     ContainerPort,
     EnvVar,
+    Guarding,
     HTTPGetAction,
     OriginService,
     OriginServiceSpec,
@@ -24,11 +26,13 @@ from edgerun.api.originservice import (
     Template,
 )
 from edgerun.infra.local import keeper
+from edgerun.infra.local.guards import Guards
 from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
-from edgerun.infra.local.replicas import Timing
+from edgerun.infra.local.site import Timing
 from edgerun.translate.world import OriginObservation, OriginPhase
+from local.gatehouse import TRUST_DOMAIN, Gatehouse
 from support.poll import eventually
 
 IMPATIENT = Timing(not_listening_s=0.5, first_pause_s=0.05, longest_pause_s=0.2, healthy_s=0.5, drain_s=3, grace_s=0.5)
@@ -66,6 +70,7 @@ def origin(
     tcp: TCPSocketAction | None = None,
     image: str = "",
     labels: dict[str, str] | None = None,
+    guard: Guarding = Guarding.DISABLED,
 ) -> OriginService:
     container = Container(
         command=(sys.executable, "-I", "-S", "-c", script) if command is None else command,
@@ -78,7 +83,7 @@ def origin(
     )
     return OriginService(
         metadata=ObjectMeta(name=name, namespace="shop", generation=generation, labels=labels or {}),
-        spec=OriginServiceSpec(template=Template(spec=PodSpec(containers=(container,)))),
+        spec=OriginServiceSpec(template=Template(spec=PodSpec(containers=(container,))), guard=guard),
     )
 
 
@@ -89,6 +94,8 @@ CART = ObjectKey("OriginService", "shop", "cart")
 class House:
     """LocalOrigins with everything around it, and what it told."""
 
+    gate: Gatehouse
+    directory: Path
     origins: LocalOrigins = None  # type: ignore[assignment]
     leash: Leash = None  # type: ignore[assignment]
     history: list[tuple[ObjectKey, OriginObservation | None]] = field(default_factory=list)
@@ -134,13 +141,23 @@ async def housed(
 ) -> AsyncIterator[House]:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="er-") as runtime:
         instance = create(root, environ={"XDG_RUNTIME_DIR": runtime})
-        house = House(leash=Leash(instance.id, instance.directory))
+        gate = Gatehouse()
+        await gate.server.start(f"unix:{instance.xds_socket}")
+        leash = Leash(instance.id, instance.directory)
+        house = House(gate, instance.directory, leash=leash)
         house.may_acknowledge.set()
         house.origins = LocalOrigins(
             lambda key, seen: house.history.append((key, seen)),
             house.acknowledged,
             lambda name, line: house.said.append((name, line)),
-            leash=house.leash,
+            leash=leash,
+            guards=Guards(
+                instance,
+                leash,
+                TRUST_DOMAIN,
+                lambda name, line: house.said.append((name, line)),
+                lambda name, entry: gate.entries.append((name, entry)),
+            ),
             root=root,
             environ=dict(os.environ) if environ is None else environ,
             timing=timing,
@@ -156,6 +173,7 @@ async def housed(
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            await gate.server.stop(grace_s=0)
             await house.leash.stop()
             assert not [result for result in results if isinstance(result, Exception)]
             assert not house.pids()
@@ -175,9 +193,9 @@ async def steadily(true: Callable[[], bool], *, for_s: float = 0.7) -> None:
         await asyncio.sleep(0.02)
 
 
-async def ask(port: int, path: str = "/") -> str:
+async def ask(port: int, path: str = "/", *, tls: ssl.SSLContext | None = None) -> str:
     """The body of a GET of `path`, on a connection of its own."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         return await _answer(reader, writer, path)
     finally:

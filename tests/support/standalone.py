@@ -25,6 +25,7 @@ class Listener:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     requests: list[Mapping[str, Any]] = field(default_factory=list)
+    guards: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     found: list[FileProblem] = field(default_factory=list)
 
     def output(self, name: str, line: str) -> None:
@@ -32,6 +33,9 @@ class Listener:
 
     def request(self, entry: Mapping[str, Any]) -> None:
         self.requests.append(entry)
+
+    def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
+        self.guards.append((name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         pass

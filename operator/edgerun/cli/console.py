@@ -1,5 +1,6 @@
 """What a person sees of a running instance: one line per thing that happens."""
 
+import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from ..sources.documents import FileProblem
 from .tables import coloured
 from .tour import origin_name
 
+logger = logging.getLogger(__name__)
 REMEMBERED_REQUESTS = 10_000
 _BEGINNING = ("Starting", "OriginNotReady", "NoProxies")  # reasons that a moment's patience may do away with
 
@@ -43,6 +45,12 @@ class Console:
             self._requests.popitem(last=False)
         if self.shows_requests:
             self._print(_request_line(entry))
+
+    def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
+        """The edge's line tells of each request; the guard has something to add when it was the one to refuse it."""
+        logger.debug("guard of %s: %s", name, entry)
+        if entry.get("details") != "via_upstream":
+            self._print(_refusal_line(name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         ready = conditions.condition(status.conditions, ConditionType.READY) if status else None
@@ -95,3 +103,11 @@ def _request_line(entry: Mapping[str, Any]) -> str:
     why = f" ({details})" if not 0 < status < 400 and details != "via_upstream" else ""
     colour = "green" if status < 400 else "yellow" if status < 500 else "red"
     return f"{coloured(where, 'grey')} {coloured(str(status), colour)} {entry.get('duration_ms')} ms{why}"
+
+
+def _refusal_line(name: str, entry: Mapping[str, Any]) -> str:
+    """`shop/cart guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
+    caller, asked = entry.get("caller") or "a caller not known", f"{entry.get('method')} {entry.get('path')}"
+    return (
+        f"{coloured(f'{name} guard', 'cyan')} | {entry.get('status')} to {caller} for {asked} ({entry.get('details')})"
+    )

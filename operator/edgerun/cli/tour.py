@@ -116,8 +116,8 @@ async def _visit(stop: Stop, answer: Answer | str, log: AccessLog) -> Visit:
 
 
 def origin_name(cluster: str) -> str:
-    """What a person calls the origin behind a cluster: `shop/cart`, or the url."""
-    return cluster.partition("/")[2]
+    """What a person calls the origin behind a cluster: `shop/cart`, or the url. Who calls it is left out."""
+    return cluster.partition("/")[2].partition("@")[0]
 
 
 def _answer(stop: Stop, address: tuple[str, int]) -> Answer | str:

@@ -11,9 +11,16 @@ from typing import Any, Protocol
 import msgspec
 
 from ..api.meta import ObjectKey
+from ..credentials import workloads
+from ..credentials.certificates import new_workload_authority
+from ..credentials.rotation import Rotation
+from ..credentials.tokens import Terms
+from ..credentials.vaults import MemoryVault
+from ..credentials.workloads import Workloads
 from ..infra import envoy
 from ..infra.local import control, instance
 from ..infra.local.edge import LocalEdge
+from ..infra.local.guards import Guards
 from ..infra.local.instance import Instance
 from ..infra.local.leash import Leash
 from ..infra.local.ports import free_port
@@ -27,9 +34,12 @@ from ..translate.world import Edge
 from .board import Status
 from .controller import Controller
 from .envoy import refusal
+from .issuing import Issuing
 from .report import report
 
 EDGE_NAME = "default"
+TRUST_DOMAIN = "edgerun.local"
+ISSUER = f"https://{TRUST_DOMAIN}"  # nobody asks there: guards are told the keys
 LISTENING_WITHIN_S = 30.0
 READY_WITHIN_S = 20.0
 
@@ -42,6 +52,9 @@ class Audience(Protocol):
 
     def request(self, entry: Mapping[str, Any]) -> None:
         """The edge answered a request; `entry` is its access log entry."""
+
+    def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
+        """A guard of the origin `name` let a request through, or did not; `entry` is its half of the log."""
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         """The status of an object changed; None when the object is gone."""
@@ -77,12 +90,17 @@ class LocalRuntime:
         ca_file = settings.ca_file or system_ca_file()
         edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file=ca_file, reuse_port=False)
         self.controller = Controller(edge, self._act, self._tell, refusal)
+        self._wire = _wire()
+        terms = Terms(issuer=ISSUER)
+        certificates = Workloads(lambda: self._wire.authorities)
+        self.issuing = Issuing(self.controller, MemoryVault(), certificates, terms=terms, trust_domain=TRUST_DOMAIN)
         self.edge = self._local_edge()
         self._origins = LocalOrigins(
             self.controller.store.observe,
             self.controller.caught_up,
             audience.output,
             leash=leash,
+            guards=Guards(here, leash, TRUST_DOMAIN, audience.output, audience.guarded),
             root=settings.directory.absolute(),
         )
         self._folder = Folder(settings.directory, self.controller.store.apply)
@@ -112,8 +130,11 @@ class LocalRuntime:
             tasks: list[asyncio.Task[None]] = []
             try:
                 await self.controller.server.start(f"unix:{self._here.xds_socket}")
+                tasks += [group.create_task(work, name=name) for name, work in self._first_tasks()]
                 self._folder.scan()
                 self._looked()
+                await self._wire.ready()
+                await self.issuing.ready()
                 self.controller.rebuild()
                 tasks += [group.create_task(work, name=name) for name, work in self._tasks()]
                 yield
@@ -121,6 +142,10 @@ class LocalRuntime:
                 await self._stop()
                 for task in tasks:
                     task.cancel()
+
+    def _first_tasks(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
+        """Of those without whom nothing can be published."""
+        return (("wire", self._wire.run()), ("issuing", self.issuing.run()))
 
     def _tasks(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         return (
@@ -172,3 +197,15 @@ class LocalRuntime:
 
     def _answer(self) -> bytes:
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
+
+
+def _wire() -> Rotation:
+    """The authorities behind the certificates of the edge and the guards. They end with this process."""
+    return Rotation(
+        MemoryVault(),
+        title="wire",
+        names=(TRUST_DOMAIN,),
+        new_authority=new_workload_authority,
+        may_write=lambda: True,
+        policy=workloads.POLICY,
+    )

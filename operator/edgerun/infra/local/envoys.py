@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .. import envoy
 from .launch import Launch, inherited
 
@@ -20,8 +22,8 @@ Access = Callable[[Mapping[str, Any]], None]
 
 def envoy_launch(config: Path, bootstrap: Mapping[str, Any], *, concurrency: int, drain_s: float = 1.0) -> Launch:
     """Envoy with `bootstrap`, which is written to `config`, for this user alone to read."""
-    with open(config, "w", opener=_private) as file:
-        json.dump(bootstrap, file)
+    with open(config, "wb", opener=_private) as file:
+        file.write(msgspec.json.encode(bootstrap))
     argv = (
         *(str(envoy.binary()), "--config-path", str(config), "--disable-hot-restart"),
         *("--concurrency", str(concurrency), "--log-level", "warn"),

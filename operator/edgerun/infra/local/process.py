@@ -20,6 +20,7 @@ from .leash import Leash
 from .output import MAX_LINE, Lines, Tail
 
 REPLICA = "EDGERUN_REPLICA"  # one process and its descendants; keeper.MARK is all of an instance
+REAPED_WITHIN_S = 1.0  # by asyncio, which warns when closing a transport has reaped the process before
 LAST_WORDS_S = 0.3  # the exit is noticed before the pipes are read to their end
 
 
@@ -82,6 +83,7 @@ class Process:
         except asyncio.CancelledError:
             self.kill()
             raise
+        await asyncio.wait({self.exited}, timeout=REAPED_WITHIN_S)
         self._close()
 
     def kill(self) -> None:

@@ -1,8 +1,8 @@
 """The origins of a plan as local processes: which template runs, and which one takes over.
 
-`LocalOrigins.apply` may be called at any time with all the origins that are wanted; it compares templates, and nothing
-else restarts anything. A new template starts beside the old one, which leaves only when the new one is ready and every
-proxy knows it.
+`LocalOrigins.apply` may be called at any time with all the origins that are wanted; it compares templates, and whether
+they are guarded, and nothing else restarts anything. A new template starts beside the old one, which leaves only when
+the new one is ready and every proxy knows it.
 
 Trap: `observe` is called from within `apply` too. It must only take note.
 """
@@ -16,8 +16,10 @@ from pathlib import Path
 from ...api.meta import ObjectKey
 from ...api.originservice import OriginService
 from ...translate.world import OriginObservation
+from .guards import Guards
 from .leash import Leash
-from .replicas import PATIENT, Replica, Site, Timing
+from .replicas import Replica
+from .site import PATIENT, Site, Timing
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +28,8 @@ Observe = Callable[[ObjectKey, OriginObservation | None], None]
 
 class LocalOrigins:
     """`observe` hears of every change, None when an origin is gone; `acknowledged` returns when all proxies have
-    acknowledged the newest plan; `say` gets what the origins print, with their name; `root` is what `workingDir` is
-    relative to."""
+    acknowledged the newest plan; `say` gets what the origins print, with their name; `guards` is where the guarded ones
+    get a guard from; `root` is what `workingDir` is relative to."""
 
     def __init__(
         self,
@@ -36,12 +38,13 @@ class LocalOrigins:
         say: Callable[[str, str], None],
         *,
         leash: Leash,
+        guards: Guards,
         root: Path,
         environ: Mapping[str, str] = os.environ,
         timing: Timing = PATIENT,
     ) -> None:
         self._observe = observe
-        self._site = Site(leash, root, say, acknowledged, environ, timing)
+        self._site = Site(leash, guards, root, say, acknowledged, environ, timing)
         self._wanted: tuple[OriginService, ...] = ()
         self._origins: dict[ObjectKey, _Origin] = {}
         self._replicas: set[Replica] = set()
@@ -77,7 +80,7 @@ class LocalOrigins:
             removal.cancel()
         for replica in self._replicas:
             replica.leave(drain=False)
-        alive = [replica.process for replica in self._replicas if replica.process is not None and replica.process.pid]
+        alive = [process for replica in self._replicas for process in replica.processes()]
         marks, groups = [process.mark for process in alive], [process.pid for process in alive]
         await self._site.leash.end(marks, groups, grace_s=self._site.timing.grace_s)
 
@@ -124,11 +127,10 @@ class _Origin:
 
     def want(self, origin: OriginService) -> None:
         self._generation = origin.metadata.generation
-        template = origin.spec.template
         newest = self._starting or self._serving
-        if newest is None or newest.template != template:
+        if newest is None or not newest.fits(origin):
             self._drop_starting()
-            if self._serving is None or self._serving.template != template:
+            if self._serving is None or not self._serving.fits(origin):
                 self._changes += 1
                 revision = f"{origin.metadata.name}-{self._changes:05d}"
                 self._starting = self._origins.start(origin, revision, self._changed)

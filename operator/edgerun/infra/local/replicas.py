@@ -3,25 +3,24 @@
 Owns the life of the replica from the first start to the last connection. Which template is wanted, and when another
 takes over, is decided in processes.py.
 
-Trap: ready is said once, and holds until the process exits. From then on it is Envoy that notices trouble.
+Trap: ready is said once, and holds until the process exits, or its guard does. From then on it is Envoy that notices
+trouble.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ...api.originservice import OriginService
 from ...translate.world import Endpoint, OriginPhase
 from . import ports, procfs
 from .clusteronly import require_local
+from .guards import Guard
 from .launch import Launch, LaunchError, launch
-from .leash import Leash
 from .probes import ADDRESS, Look, Target, look, target
 from .process import Process, ending
+from .site import Site, State
 
 logger = logging.getLogger(__name__)
 
@@ -29,61 +28,30 @@ CRASHED = "CrashLoopBackOff"
 PORTS_TO_TRY = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How patient we are, in seconds."""
-
-    probe_period_s: float = 0.025
-    not_listening_s: float = 10.0
-    first_pause_s: float = 0.25
-    longest_pause_s: float = 10.0
-    healthy_s: float = 10.0  # a replica that was ready for so long crashes as if for the first time
-    drain_s: float = 30.0
-    blind_drain_s: float = 2.0  # where nobody tells how many connections are left
-    grace_s: float = 5.0
-
-
-PATIENT = Timing()
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What all replicas of an instance share."""
-
-    leash: Leash
-    root: Path
-    say: Callable[[str, str], None]
-    acknowledged: Callable[[], Awaitable[None]]
-    environ: Mapping[str, str]
-    timing: Timing
-    claimed: set[int] = field(default_factory=set)  # ports given to processes that may not have bound them yet
-    serials: "count[int]" = field(default_factory=count)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """How a replica fares. `endpoints` is not empty exactly when it is ready."""
-
-    phase: OriginPhase = OriginPhase.STARTING
-    endpoints: tuple[Endpoint, ...] = ()
-    reason: str = ""
-    message: str = ""
-
-
 class Replica:
     """`changed` is called after every change of `state`."""
 
     def __init__(self, origin: OriginService, revision: str, site: Site, changed: Callable[["Replica"], None]) -> None:
-        self.template = origin.spec.template
         self.revision = revision
         self.state = State()
         self.process: Process | None = None
+        self.guard: Guard | None = None
         self._origin = origin
         self._name = f"{origin.metadata.namespace}/{origin.metadata.name}"
         self._site = site
         self._changed = changed
+        self._listens: Endpoint | None = None
         self._under_way: asyncio.Task[None] | None = None
         self._left = self._drains = False
+
+    def fits(self, origin: OriginService) -> bool:
+        """Whether it is what `origin` asks for: of the same template, and with a guard or without."""
+        return (self._origin.spec.template, self._origin.guarded) == (origin.spec.template, origin.guarded)
+
+    def processes(self) -> tuple[Process, ...]:
+        """Those that were started last, of the origin and of its guard; they may have ended."""
+        found = (self.process, self.guard.process if self.guard is not None else None)
+        return tuple(process for process in found if process is not None and process.pid)
 
     async def run(self) -> None:
         """From the start until `leave` has been carried out. When cancelled, the process is killed at once."""
@@ -92,11 +60,10 @@ class Replica:
                 await self._until_left(self._supervise())
             if self._drains:
                 await self._until_left(self._withdrawn())
-            if self.process is not None:
-                await self.process.end(grace_s=self._site.timing.grace_s)
+            await self._end(grace_s=self._site.timing.grace_s)
         except BaseException:
-            if self.process is not None:
-                self.process.kill()
+            for process in self.processes():
+                process.kill()
             raise
 
     def leave(self, *, drain: bool) -> None:
@@ -140,30 +107,64 @@ class Replica:
 
     async def _failed(self, reason: str, message: str) -> float:
         self._become(State(OriginPhase.FAILED, (), reason, message))
-        if self.process is not None:
-            await self.process.end(grace_s=0)
+        await self._end(grace_s=0)
         return 0.0
+
+    async def _end(self, *, grace_s: float) -> None:
+        await self._end_guard(grace_s=grace_s)
+        if self.process is not None:
+            await self.process.end(grace_s=grace_s)
+
+    async def _end_guard(self, *, grace_s: float) -> None:
+        guard, self.guard = self.guard, None
+        if guard is not None:
+            await guard.end(grace_s=grace_s)
 
     async def _attempt(self, port: int) -> float | None:
         """Seconds for which the process was ready; None when it lost its port to a stranger."""
-        require_local(self.template.spec)
+        require_local(self._origin.spec.template.spec)
         where = target(self._origin.container, port)
         process = await self._started(port)
+        if not self._origin.guarded:
+            return await self._life(process, where, port)
+        guard = self.guard = Guard(self._site.guards, self._origin, port, self._settle)
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(guard.keep(), name=f"{self.revision} guard")
+            healthy_s = await self._life(process, where, port)
+            keeping.cancel()
+        await self._end_guard(grace_s=0)
+        return healthy_s
+
+    async def _life(self, process: Process, where: Target, port: int) -> float | None:
+        """As `_attempt`, of a process that was started."""
         seen = await self._first_sight_or_exit(process, where)
         if seen is None:
             return await self._stillborn(process, port)
         if seen is Look.STRANGER:
             await process.end(grace_s=0)
             return None
-        self._become(State(OriginPhase.READY, (Endpoint(ADDRESS, port),)))
+        self._listens = Endpoint(ADDRESS, port)
+        self._settle()
         clock = asyncio.get_running_loop().time
         ready_at = clock()
         await asyncio.wait({process.exited})
+        self._listens = None
         healthy_s = clock() - ready_at
         end = ending(process.exited.result())
         self._become(State(OriginPhase.FAILED, (), CRASHED, end))  # at once; the last words follow when they are known
         await self._mourn(process)
         return healthy_s
+
+    def _settle(self) -> None:
+        """What a process that is ready means, as its guard fares."""
+        if self._listens is None:
+            return
+        if self.guard is None:
+            self._become(State(OriginPhase.READY, (self._listens,)))
+        elif self.guard.endpoint is not None:
+            self._become(State(OriginPhase.READY, (self.guard.endpoint,)))
+        elif self.guard.trouble:
+            self._become(State(OriginPhase.STARTING, (), "GuardNotListening", self.guard.trouble))
 
     async def _first_sight_or_exit(self, process: Process, where: Target) -> Look | None:
         async with asyncio.TaskGroup() as group:
