@@ -209,7 +209,7 @@ async def test_an_origin_that_cannot_be_reached_is_answered_503(edge: Standalone
 async def test_the_access_log_tells_who_answered(edge: Standalone, echo: Origin) -> None:
     entry = await logged(edge, await edge.get("/foo/bar?token=secret", host="shop.test"))
     assert entry["rule"] == "default/web/3"
-    assert entry["cluster"] == f"url/http://127.0.0.1:{echo.port}"
+    assert entry["cluster"] == f"url/http://127.0.0.1:{echo.port}@default/default"
     assert entry["authority"] == "shop.test"
     assert entry["path"] == "/foo/bar"
     assert "secret" not in str(entry)

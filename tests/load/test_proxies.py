@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from support.fleet import Proxy, fleet
 from support.load import load
 from support.origins import Origin, origin
 from support.poll import eventually
+from support.secrets import secrets
 from support.standalone import fetch, free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]
@@ -56,7 +58,9 @@ async def _nobody_to_ask(world: World, edge: str) -> str | None:
 
 
 async def test_a_stopped_proxy_delays_no_other_and_catches_up(place: Path, origins: tuple[Origin, Origin]) -> None:
-    controller = Controller(Edge(port=free_port()), lambda plan: None, lambda keys: None, _nobody_to_ask)
+    controller = Controller(
+        Edge(port=free_port()), lambda plan: None, lambda keys: None, _nobody_to_ask, secrets=secrets
+    )
     await controller.server.start(f"unix:{place}/xds.sock")
     controller.store.apply(seen(origins[0]))
     controller.rebuild()
@@ -104,7 +108,8 @@ async def answers(proxy: Proxy, name: str) -> bool:
 @contextlib.asynccontextmanager
 async def control_plane(directory: Path, socket: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", CONTROL_PLANE, directory, socket)  # -P: a module beside it is called xds
+        *(sys.executable, "-P", CONTROL_PLANE, directory, socket),  # -P: a module beside it is called xds
+        env={**os.environ, "PYTHONPATH": str(CONTROL_PLANE.parents[1])},
     )
     try:
         yield process

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgerun.runtime.controller import Controller
 from edgerun.sources.files import Folder
 from edgerun.translate.world import Edge, World
+from support.secrets import secrets
 
 
 async def _nobody_to_ask(world: World, edge: str) -> str | None:
@@ -17,7 +18,7 @@ async def _nobody_to_ask(world: World, edge: str) -> str | None:
 
 
 async def main(directory: Path, xds_socket: Path) -> None:
-    controller = Controller(Edge(port=1), lambda plan: None, lambda keys: None, _nobody_to_ask)
+    controller = Controller(Edge(port=1), lambda plan: None, lambda keys: None, _nobody_to_ask, secrets=secrets)
     folder = Folder(directory, controller.store.apply)
     await controller.server.start(f"unix:{xds_socket}")
     folder.scan()
