@@ -43,6 +43,9 @@ class Policy:
     overlap: timedelta = timedelta(hours=1)
     """How long a successor is known before it signs: Kubernetes takes minutes to bring a ConfigMap to every pod."""
 
+    hurried_overlap: timedelta = timedelta(hours=1)
+    """What is enough when the old one is about to end: nobody has led for as long as the overlap in all that time."""
+
     leaf_life: timedelta = timedelta(hours=24)
     leaf_renewed_at: float = 1 / 2
     """The part of its life after which a certificate is replaced, at the latest."""
@@ -106,7 +109,7 @@ def advance(
     now = now.replace(microsecond=0)
     make = partial(_new, now, partial(new_authority, names), policy, entropy)
     kept = tuple(one for one in authorities if now < one.ends)
-    if out_for >= policy.overlap or signer(kept, now) is None:
+    if out_for >= _overlap(kept, now, policy):
         kept = tuple(_signing(one) if one.valid(now) else one for one in kept)
     if signer(kept, now) is None:  # the first one ever, or nothing that is left can be believed now
         return (*kept, make(signs=True))
@@ -166,6 +169,15 @@ def decoded(data: Mapping[str, bytes]) -> Authorities:
         if parsed(one.certificate).public_key() != parsed_key(one.key).public_key():
             raise ValueError(f"its {_STATE} holds a key that is another certificate's")
     return found
+
+
+def _overlap(authorities: Authorities, now: datetime, policy: Policy) -> timedelta:
+    """How long everybody must have known those that do not sign yet."""
+    old = signer(authorities, now)
+    if old is None:
+        return timedelta()
+    ends_soon = old.ends - now < 2 * policy.leaf_life
+    return min(policy.overlap, policy.hurried_overlap) if ends_soon else policy.overlap
 
 
 def _new(now: datetime, make: _Make, policy: Policy, entropy: Entropy, *, signs: bool) -> Authority:

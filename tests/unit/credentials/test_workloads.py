@@ -133,6 +133,19 @@ def test_a_successor_is_in_the_bundle_a_day_before_it_signs(hall: Hall) -> None:
     assert hall.issuer(hall.workloads.pairs([CART], SUCCESSION + DAY)[CART]) == new.certificate
 
 
+def test_where_nobody_leads_for_a_day_the_successor_signs_before_the_old_one_ends(hall: Hall) -> None:
+    hall.advance(SUCCESSION)
+    old, new = hall.authorities
+    for days in range(1, 119):
+        hall.advance(SUCCESSION + days * DAY, out_for=23 * HOUR)
+    assert [one.signs for one in hall.authorities] == [True, False]
+    hall.advance(old.ends - 47 * HOUR, out_for=59 * MINUTE)
+    assert [one.signs for one in hall.authorities] == [True, False]
+    hall.advance(old.ends - 47 * HOUR, out_for=HOUR)
+    assert [one.signs for one in hall.authorities] == [True, True]
+    assert hall.issuer(hall.workloads.pairs([CART], old.ends - 47 * HOUR)[CART]) == new.certificate
+
+
 def test_a_certificate_whose_authority_is_trusted_no_more_is_replaced_at_once(hall: Hall) -> None:
     first = hall.workloads.pairs([CART], START)
     hall.authorities = ()
