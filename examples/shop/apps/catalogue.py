@@ -1,4 +1,4 @@
-"""The catalogue: GET /products/1 and GET /search?q=tea. It tells which host it was asked as."""
+"""The catalogue: GET /products/1 and GET /search?q=tea. It tells which host it was asked as, and who the caller is."""
 
 import re
 
@@ -13,7 +13,8 @@ def answer(request: Request) -> Answer:
     if request.path == "/search":
         wanted = request.parameters.get("q", "").lower()
         names = [name for name, _ in PRODUCTS.values() if wanted in name.lower()]
-        return as_json({"found": names, "askedAs": request.headers.get("host")})
+        caller = request.headers.get("x-edgerun-caller")  # its guard says so, and no client can
+        return as_json({"found": names, "askedAs": request.headers.get("host"), "askedBy": caller})
     return as_json({"error": f"the catalogue has no {request.path}"}, status=404)
 
 

@@ -16,6 +16,7 @@ from .tour import origin_name
 
 logger = logging.getLogger(__name__)
 REMEMBERED_REQUESTS = 10_000
+_REFUSALS, _FULL = ("jwt_authn_access_denied", "rbac_access_denied"), "UO"  # details and flags of a guard's own answers
 _BEGINNING = ("Starting", "OriginNotReady", "NoProxies")  # reasons that a moment's patience may do away with
 
 
@@ -49,7 +50,7 @@ class Console:
     def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
         """The edge's line tells of each request; the guard has something to add when it was the one to refuse it."""
         logger.debug("guard of %s: %s", name, entry)
-        if entry.get("details") != "via_upstream":
+        if entry.get("flags") == _FULL or str(entry.get("details")).startswith(_REFUSALS):
             self._print(_refusal_line(name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
