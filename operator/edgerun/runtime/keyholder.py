@@ -87,6 +87,7 @@ class Keyholder:
             self._complaint.say(str(error))
             return
         self._complaint.end()
+        self._try_at = ASAP
         if found.keys and term == self._term:
             if self._look_at != ASAP:  # nobody has asked for another look meanwhile
                 self._look_at = now + self.period_s
