@@ -170,9 +170,9 @@ def test_none_outlives_its_authority(hall: Hall) -> None:
 
 def test_five_hundred_are_issued_in_well_under_a_second(hall: Hall) -> None:
     workloads = Workloads(lambda: hall.authorities, entropy=ENTROPY)
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(workloads.pairs(IDS, START)) == 500
-    assert time.perf_counter() - began < 1, "it takes 60 ms on a machine that does nothing else"
+    assert time.process_time() - began < 1
 
 
 def test_keys_are_not_shown_by_accident(hall: Hall) -> None:
