@@ -8,7 +8,7 @@ Traps of the end of a pod, as Kubernetes 1.34 does it. The preStop hooks of all 
 sidecars too; only the signals come one after the other. So the guard's hook begins while the app still pauses, and must
 take requests in all of that time: it does, and returns when no edge is connected any more. And a guard without one
 would be sent SIGTERM the moment the app is gone, upon which Envoy drops what it has not yet passed on of the last
-answers. When the grace period is over, the guard gets two seconds more than the app.
+answers. When the grace period is over, both are ended at once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
