@@ -89,7 +89,7 @@ class House:
     eager: bool = True
     leads: bool = True
     reunited: bool = True
-    period_s: float = 30.0
+    period_s: float = 300.0
     new_key: NewKey = field(default_factory=new_keys)
     began: datetime = START
     offset: timedelta = timedelta()
