@@ -46,6 +46,7 @@ APPLIED = operator("edgerun_apply_total", kind="Deployment", result="refused")
 STATUSES = operator("edgerun_status_updates_total", result="error")
 EXPIRY = operator("edgerun_credential_expiry_timestamp_seconds", credential="xds-server")
 AUTHORITY = operator("edgerun_credential_expiry_timestamp_seconds", credential="xds-authority")
+BLOCKED = operator("edgerun_rotation_blocked")
 WELL = {
     LEADER: "1x60",
     operator("leader_election_master_status", name="edgerun", pod="standby"): "0x60",
@@ -59,6 +60,7 @@ WELL = {
     CONNECTED: "1x60",
     APPLIED: "1x60",
     STATUSES: "1x60",
+    BLOCKED: "0 1 0 2 0 1 0x60",
     EXPIRY: "43200x60",  # the clock of the tests begins at 0; it is renewed 12 hours before its end
     AUTHORITY: "10000000x60",
 }
@@ -74,6 +76,7 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "EdgerunProxyNotConnected": ({CONNECTED: "0x60"}, of_pod(edge_proxy="f")),
     "EdgerunCannotApply": ({APPLIED: "0+1x60"}, {"kind": "Deployment", "result": "refused"}),
     "EdgerunCannotWriteStatus": ({STATUSES: "0+1x60"}, of_pod(job="edgerun-metrics", result="error")),
+    "EdgerunRotationBlocked": ({BLOCKED: "1x60"}, of_pod(job="edgerun-metrics")),
     "EdgerunCertificateEnds": ({EXPIRY: "20000x60"}, {"credential": "xds-server"}),
 }
 
