@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerun.api.meta import Condition, ObjectKey
+from edgerun.infra.local.instance import instances
 from edgerun.runtime.board import Status
 from edgerun.runtime.local import LocalRuntime, running
 from edgerun.settings import LocalSettings
@@ -62,6 +63,12 @@ class Standalone:
     port: int
     runtime: LocalRuntime
     audience: Listener
+
+    @property
+    def instance_id(self) -> str:
+        """By which its processes are known."""
+        (found,) = instances(self.directory)
+        return found.id
 
     def write(self, text: str, name: str = "all.yaml") -> None:
         """Save a file as an editor does: whole, by renaming."""

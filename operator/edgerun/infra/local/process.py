@@ -80,10 +80,10 @@ class Process:
             return
         try:
             await self._leash.end([self.mark], [self.pid], grace_s=grace_s)
+            await asyncio.wait({self.exited}, timeout=REAPED_WITHIN_S)
         except asyncio.CancelledError:
             self.kill()
             raise
-        await asyncio.wait({self.exited}, timeout=REAPED_WITHIN_S)
         self._close()
 
     def kill(self) -> None:
