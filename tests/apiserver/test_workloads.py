@@ -1,5 +1,6 @@
 """The golden files of Deployments at an API server: it keeps what users write, and takes what is made of it."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ async def test_a_guard_is_what_pod_security_calls_restricted(client: Client, nam
     guarded = origin_deployment(
         service, sidecar=sidecar(service, Installation(namespace="edge-system", image="i"), "t")
     )
-    template = guarded["spec"]["template"]
+    template = deepcopy(guarded["spec"]["template"])
     metadata = {**template["metadata"], "name": "cart-1", "namespace": namespace}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     made = await judge(client, pod, namespace)

@@ -10,6 +10,7 @@ containers run as several users, and for the user (0600) or the group (0640) tha
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -42,6 +43,7 @@ def channel(place: Installation) -> Channel:
     return Channel(f"{place.name}-xds.{place.namespace}.svc", place.xds_port)
 
 
+@lru_cache(maxsize=16)  # the same for every ConfigMap
 def config_files(place: Installation) -> Mapping[str, str]:
     """What the ConfigMap of the pod holds."""
     return {**sds_files(), CA_CERTIFICATES: place.trust_bundle}
