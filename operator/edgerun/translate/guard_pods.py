@@ -52,7 +52,7 @@ def grace_s(spec: PodSpec) -> int:
     return DEFAULT_GRACE_S if given is None else given
 
 
-@lru_cache(maxsize=4_096)  # 7 ms each, and seldom another one
+@lru_cache(maxsize=4_096)  # more than 1 ms each, and seldom another one
 def _sidecar(guard: Guard, place: Installation, drain_s: int) -> Sidecar:
     config_map = origin_object_name(guard.origin.name, "ConfigMap")
     return Sidecar(_container(guard, place, drain_s), volumes(config_map, PREFIX))
