@@ -7,7 +7,7 @@ Trap: for Python a bool is a number. Here it is none.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,8 +148,7 @@ def _wrong_with_case(case: Any) -> Iterator[str]:
     if not isinstance(case, dict):
         yield f": given {_shown(case)}, allowed is an object with spec and ticks"
         return
-    for name in case.keys() - set(CASE_FIELDS):
-        yield f", field {name}: {_unknown(name, CASE_FIELDS)}"
+    yield from _unknown(case, CASE_FIELDS)
     yield from (f", spec{problem}" for problem in _wrong_with_fields(case.get("spec", _NOTHING), SPEC))
     ticks = case.get("ticks", _NOTHING)
     if not isinstance(ticks, list):
@@ -168,8 +167,7 @@ def _wrong_with_fields(given: Any, fields: Mapping[str, Field]) -> Iterator[str]
         missing = value is _NOTHING
         if field.required if missing else not field.fits(value):
             yield f", field {name}: {_given(value)}, allowed is {field.allowed}"
-    if len(given) > len(fields) or not given.keys() <= fields.keys():
-        yield from (f", field {name}: {_unknown(name, fields)}" for name in given.keys() - fields.keys())
+    yield from _unknown(given, fields)
 
 
 _NOTHING = object()
@@ -186,9 +184,12 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _unknown(name: str, known: Any) -> str:
-    meant = near(name, known)
-    return "there is no such field; " + (f"did you mean {meant}?" if meant else f"allowed are {', '.join(known)}")
+def _unknown(given: Mapping[str, Any], known: Collection[str]) -> Iterator[str]:
+    for name in given:
+        if name not in known:
+            meant = near(name, known)
+            hint = f"did you mean {meant}?" if meant else f"allowed are {', '.join(known)}"
+            yield f", field {name}: there is no such field; {hint}"
 
 
 def _refused(word: str) -> Any:

@@ -7,6 +7,7 @@ run (bad flags, a port in use, no instance to ask).
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from .. import __version__
 from ..errors import EdgerunError
 from ..settings import DEFAULT_PORT
-from . import controller, keys
+from . import autoscale, controller, keys
 from .inspect import render, validate
 from .local import run as run_local
 from .status import run as run_status
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read this has had enough, and what is left in the buffer is for nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_validate(commands)
     _add_render(commands)
+    autoscale.add(commands)
     keys.add(commands)
     controller.add(commands)
     controller.add_drain(commands)
