@@ -44,15 +44,6 @@ class Endpoint:
     guarded: bool = False
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LocalGuard:
-    """Superseded: the ports of a guard are in its bootstrap (`guard.static_resources`), and nobody reads this."""
-
-    name: str
-    listen_port: int
-    app_port: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """By what guards know who calls. All of it is public.
@@ -175,5 +166,4 @@ class World:
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
     fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
     referred: Referred = Referred()
-    guards: Mapping[ObjectKey, tuple[LocalGuard, ...]] = field(default_factory=dict)
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)
