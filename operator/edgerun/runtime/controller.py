@@ -115,8 +115,10 @@ class Controller:
         """Return when every edge proxy serves what the store holds now, or the slowest had its time."""
         if self.holdoff.pending:
             await self._next.wait()
-        if self.published:
-            await self.server.acknowledged(self.published.serial, timeout_s=ACKNOWLEDGED_WITHIN_S, among=_is_edge)
+        published = self.published
+        if published:
+            edges = {fleet for fleet in published.plan.fleets if _is_edge(fleet)}  # those that wait for secrets, too
+            await self.server.acknowledged(published.serial, timeout_s=ACKNOWLEDGED_WITHIN_S, among=edges.__contains__)
 
     # What the xDS server observes. These run in its loop and must not wait. No status depends on a guard.
 

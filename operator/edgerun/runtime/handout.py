@@ -37,7 +37,7 @@ def _needed(plan: Plan, fleet: str) -> Set[str]:
 class Handout:
     """Makes each resource once, and anew when what it is made of has changed."""
 
-    _made: dict[str, _Made] = field(default_factory=dict)
+    _made: dict[str, _Made] = field(default_factory=dict, repr=False)
 
     def of(self, plan: Plan, tokens: Mapping[Claim, Token], pairs: Mapping[str, Pair], bundle: str) -> Secrets:
         """For each fleet of `plan` what there is for it."""

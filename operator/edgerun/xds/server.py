@@ -8,7 +8,7 @@ Trap: all of it lives in one event loop. `publish` must be called there, and doe
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +115,13 @@ class Server:
         """Who is connected, in the order of arrival."""
         return tuple(sorted((stream.proxy for stream in self._streams if stream.proxy), key=_arrival))
 
-    async def acknowledged(
-        self, serial: int, timeout_s: float, *, among: Callable[[str], bool] = lambda fleet: True
-    ) -> bool:
-        """Whether all connected proxies of the published fleets `among` these serve `serial`, within `timeout_s`. True
-        when nobody is connected."""
+    async def acknowledged(self, serial: int, timeout_s: float, *, among: Callable[[str], bool] | None = None) -> bool:
+        """Whether all connected proxies of the published fleets, or `among` these, serve `serial` within `timeout_s`.
+        True when nobody is connected."""
+        counts = among or (lambda fleet: fleet in self._newest)
         try:
             async with asyncio.timeout(timeout_s):
-                while any(one.acked_serial < serial and among(one.fleet) for one in self._told()):
+                while any(one.acked_serial < serial and counts(one.fleet) for one in self.proxies()):
                     await self._changed.wait()
         except TimeoutError:
             return False
@@ -138,10 +137,6 @@ class Server:
             self._streams.discard(stream)
         if stream.ending:
             await context.abort(*stream.ending)
-
-    def _told(self) -> Iterator[Proxy]:
-        """Who is connected, of a fleet that is published."""
-        return (one for one in self.proxies() if one.fleet in self._newest)
 
     def _newest_of(self, fleet: str) -> Snapshot | None:
         return self._newest.get(fleet)

@@ -192,6 +192,16 @@ class TestGuards:
             async with asyncio.timeout(1):
                 await house.controller.caught_up()
 
+    async def test_an_edge_that_waits_for_its_secrets_is_waited_for(self) -> None:
+        """It goes on calling whoever is to stop."""
+        house = House()
+        house.keys.there = False
+        async with at_work(house.controller.run(), "controller"):
+            house.here(proxy("default", 0))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await house.controller.caught_up()
+
     async def test_each_acknowledgement_is_passed_on(self) -> None:
         house = House()
         house.controller.acknowledged(proxy(GUARDS, 3), 3)
