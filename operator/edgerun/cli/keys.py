@@ -7,11 +7,12 @@ import argparse
 import asyncio
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SettingsError
+from ..errors import SettingsError, UnavailableError
 
 if TYPE_CHECKING:
     from .keychain import Keychain
@@ -81,22 +82,18 @@ async def _rotate(keychain: "Keychain", options: argparse.Namespace) -> int:
 
 
 async def _waited(keychain: "Keychain", signed: str, within_s: float) -> int:
-    from ..errors import UnavailableError
-
-    try:
-        async with asyncio.timeout(within_s):
-            while True:
-                try:
-                    now = await keychain.listing()
-                except UnavailableError:
-                    now = None  # the wish is stored: whoever is away comes back
-                if now and now.signing not in ("", signed):
-                    print(f"{now.signing} signs")
-                    return 0
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        print(f"not within {within_s:g} s: {signed} still signs; the wish stays", file=sys.stderr)
-        return 1
+    ends = time.monotonic() + within_s
+    while time.monotonic() < ends:
+        try:
+            now = (await keychain.listing()).signing
+        except UnavailableError:
+            now = ""  # the wish is stored: whoever is away comes back
+        if now not in ("", signed):
+            print(f"{now} signs")
+            return 0
+        await asyncio.sleep(min(POLL_S, within_s))
+    print(f"not within {within_s:g} s: {signed} still signs; the wish stays", file=sys.stderr)
+    return 1
 
 
 async def _revoke(keychain: "Keychain", options: argparse.Namespace) -> int:
