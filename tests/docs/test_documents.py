@@ -92,13 +92,15 @@ def wrong_with(command: str) -> str:
     """Why a command or a flag of it does not exist; placeholders such as DIR and [DIR] stand for themselves."""
     words = shlex.split(re.split(r"[<>|;]", command)[0].replace("[", "").replace("]", "").replace("…", ""))[1:]
     flags = [word for word in words if word.startswith("-")]
-    subcommands = next(action.choices for action in _parser()._actions if isinstance(action.choices, dict))
-    name = next((word for word in words if not word.startswith("-")), "")
-    if name and name not in subcommands:
-        return f"no command {name}"
-    known = {
-        option for parser in (_parser(), subcommands.get(name)) if parser for option in parser._option_string_actions
-    }
+    parsers = [_parser()]
+    for name in (word for word in words if not word.startswith("-")):
+        subcommands = [action.choices for action in parsers[-1]._actions if isinstance(action.choices, dict)]
+        if not subcommands:
+            break
+        if name not in subcommands[0]:
+            return f"no command {name}"
+        parsers.append(subcommands[0][name])
+    known = {option for parser in parsers for option in parser._option_string_actions}
     return " ".join(f"no flag {flag}" for flag in flags if flag.partition("=")[0] not in known)
 
 
