@@ -17,6 +17,7 @@ from edgerun.infra.kubernetes import client as kubernetes
 from edgerun.infra.kubernetes.client import Client
 from edgerun.sources import references
 from edgerun.translate.references import MARK, RECORD
+from edgerun.translate.world import Referred
 from support import chart
 from support.apiserver import ApiServer
 from support.chart import kubectl
@@ -251,6 +252,44 @@ async def test_what_changed_while_nobody_led_is_rolled_out_by_the_next_leader(ca
     async with operating(settings):
         after = await cart.notes(second)
         assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+
+
+async def test_a_replica_that_leads_no_longer_knows_no_version_and_sees_them_anew_when_it_leads_again(
+    cart: Shop,
+) -> None:
+    """Another one may have rolled out newer versions meanwhile."""
+    await cart.open()
+    first = await cart.write("one")
+    async with operating(cart.place.settings()) as runtime:
+        await cart.allow()
+        await cart.notes(first)
+        runtime._lost()
+        assert runtime.controller.store.referred == Referred()
+        second = await cart.write("two")
+        await asyncio.sleep(QUIET_S)
+        assert runtime.controller.store.referred == Referred()
+        runtime._gained()
+        await cart.notes(second)
+
+
+async def test_a_secret_that_changes_with_its_template_is_seen_at_once(
+    cart: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else pods would be replaced twice, one after the other."""
+    await cart.open()
+    first = await cart.write("one")
+    async with operating(cart.place.settings()):
+        await cart.allow()
+        await cart.notes(first)
+        monkeypatch.setattr(references, "PERIOD_S", 10 * WITHIN_S)
+        await asyncio.sleep(QUIET_S)  # the next look is far away now
+        second = await cart.write("two")
+        service = dict(await cart.client.get(cart.origin))
+        service["spec"]["template"]["spec"]["containers"][0]["image"] = "shop/cart:2"
+        await cart.client.replace(service)
+        after = await cart.notes(second)
+        (container,) = after["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == "shop/cart:2"
 
 
 async def test_the_status_has_the_version_of_the_pods_that_serve(cart: Shop) -> None:

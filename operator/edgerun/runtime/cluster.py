@@ -193,7 +193,7 @@ class ClusterRuntime:
         self.controller.store.apply(seen)
         self.statuses.see(key, seen.raw)
         if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
-            self.references.hasten(key.namespace)  # what was changed with it is to be one rollout with it
+            self.references.hasten(key.namespace)  # a Secret that was changed with it is not to follow much later
 
     def _forget(self, key: ObjectKey) -> None:
         raw = self._raw.pop(key, None)
