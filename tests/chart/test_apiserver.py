@@ -6,13 +6,24 @@ out here from the server's own selectors; and no Deployment ever makes a pod, on
 
 import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from edgerun import cli
+from edgerun.api.meta import ObjectKey
+from edgerun.credentials.keyring import POLICY, UNKNOWN, advance
+from edgerun.credentials.keys import KeySet, encoded, new_private
+from edgerun.credentials.keystore import changed
+from edgerun.errors import ForbiddenError
+from edgerun.infra.kubernetes.client import access, connected
+from edgerun.infra.kubernetes.vault import SecretVault
 from support import apiserver
 from support.apiserver import ApiServer, edge_route
 from support.chart import CRD, NAMESPACE, Object, ask, kubectl, objects, render
@@ -159,6 +170,66 @@ def test_what_would_hurt_most_is_denied(installed: ApiServer, name: str) -> None
     everything = [*secrets, *others, *pods, *itself, *tokens, *objects]
     answers = may(installed, account(name), *everything)
     assert [right for right, yes in zip(everything, answers, strict=True) if yes] == []
+
+
+@pytest.fixture(scope="session")
+def logins(installed: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The kubeconfig of a ServiceAccount of the chart's namespace."""
+    url = asyncio.run(access(installed.kubeconfig)).server
+
+    def login(name: str) -> Path:
+        token = kubectl(installed, "-n", NAMESPACE, "create", "token", name).strip()
+        return apiserver.kubeconfig(tmp_path_factory.mktemp(name) / "kubeconfig", url, token=token)
+
+    return login
+
+
+async def test_the_operator_writes_its_keys_and_hears_of_it_within_a_second(logins: Callable[[str], Path]) -> None:
+    async with connected(logins("edgerun")) as client:
+        vault = SecretVault(client, NAMESPACE, "edgerun-keys")
+        async with aclosing(client.watch(ObjectKey("Secret", NAMESPACE, "edgerun-keys"), lasts_s=30)) as told:
+            await anext(told)
+            before = time.monotonic()
+            await changed(vault, lambda keys: advance(keys, datetime.now(UTC), UNKNOWN, POLICY, new_key=new_private))
+            await anext(told)
+            assert time.monotonic() - before < 1.0
+        with pytest.raises(ForbiddenError, match='cannot watch resource "secrets"'):
+            await anext(client.watch(ObjectKey("Secret", NAMESPACE, "another"), lasts_s=1))
+
+
+def test_whoever_is_bound_to_the_role_of_the_keys_may_use_the_command_and_nothing_else(
+    installed: ApiServer, logins: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("locksmith", "stranger"):
+        kubectl(installed, "-n", NAMESPACE, "create", "serviceaccount", name)
+    bound = ("--role", "edgerun-keys", f"--serviceaccount={NAMESPACE}:locksmith")
+    kubectl(installed, "-n", NAMESPACE, "create", "rolebinding", "locksmith", *bound)
+    first = advance(KeySet(), datetime.now(UTC), UNKNOWN, POLICY, new_key=new_private)
+    data = {name: value.decode() for name, value in encoded(first).items()}
+    metadata = {"name": "edgerun-keys", "namespace": NAMESPACE}
+    apply(installed, yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+
+    def said(user: str, *words: str) -> tuple[int, str]:
+        where = ("--namespace", NAMESPACE, "--kubeconfig", str(logins(user)))
+        code = cli.main(["keys", words[0], *where, *words[1:]])
+        return code, "".join(capsys.readouterr())
+
+    assert said("locksmith", "rotate")[0] == 0
+    assert said("locksmith", "revoke", first.keys[0].kid, "--yes")[0] == 0
+    code, told = said("locksmith", "list")
+    assert code == 0
+    assert "! the operator does not run" in told, "it may look at the Deployment"
+    code, told = said("stranger", "list")
+    assert code == 2
+    assert "kubectl create rolebinding NAME --namespace edge-system --role=edgerun-keys --user=USER" in told
+    asked = [Right(NAMESPACE, "", "secrets", name, verb) for name in ("edgerun-keys", "edgerun-ca") for verb in VERBS]
+    asked += [Right(NAMESPACE, "apps", "deployments", "edgerun", verb) for verb in VERBS]
+    allowed = [right for right, yes in zip(asked, may(installed, account("locksmith"), *asked), strict=True) if yes]
+    assert [(right.name, right.verb) for right in allowed] == [
+        ("edgerun-keys", "get"),
+        ("edgerun-keys", "update"),
+        ("edgerun", "get"),
+    ]
 
 
 def test_one_namespace_means_that_others_are_out_of_reach(installed: ApiServer) -> None:
