@@ -188,7 +188,6 @@ class TestWhoDoesNot:
             (("Basic x, Bearer good-a",), Reason.MALFORMED),
             (("Bearer good-a", "Bearer good-a"), Reason.MALFORMED),
             (("Bearer good-a", "Bearer good-b"), Reason.MALFORMED),
-            (("Bearer " + "x" * (authentication.MAX_TOKEN_CHARS + 1),), Reason.MALFORMED),
             (("Bearer unheard-of",), Reason.REJECTED),
             (("Bearer expired",), Reason.REJECTED),
             (("Bearer other-audience",), Reason.AUDIENCE),
@@ -200,6 +199,11 @@ class TestWhoDoesNot:
         assert await house.code(*authorization) == grpc.StatusCode.UNAUTHENTICATED
         assert house.refused == [reason]
         assert house.witness.events == []
+
+    async def test_a_token_that_is_too_long(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(authentication, "MAX_TOKEN_CHARS", 100)  # gRPC lets only some pass that have over 8 KiB
+        assert await house.code("Bearer " + "x" * 101) == grpc.StatusCode.UNAUTHENTICATED
+        assert house.refused == [Reason.MALFORMED]
 
     @pytest.mark.parametrize(
         "token", ["other-namespace", "other-account", "no-fleet", "longer-prefix", "person", "nobody"]
