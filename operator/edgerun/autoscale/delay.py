@@ -26,7 +26,4 @@ def recorded(peaks: tuple[Peak, ...], now_ns: int, pods: int, *, delay_ns: int) 
     first = 0
     while first < last and bucket - peaks[first].bucket >= buckets:
         first += 1
-    kept = peaks[first:last]
-    if kept and kept[-1].bucket == bucket:
-        return kept
-    return (*kept, Peak(bucket, pods))
+    return (*peaks[first:last], Peak(bucket, pods))

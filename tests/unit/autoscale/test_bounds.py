@@ -117,6 +117,7 @@ def test_the_last_pod_stays_for_as_long_as_somebody_asked_for() -> None:
     assert to_zero(rules, situation(INACTIVE, 100, 100)) == Verdict(wanted=0, applied=False, again_ns=200 * S)
     assert to_zero(rules, situation(INACTIVE, 300, 100)) == GO
     assert to_zero(rules, situation(INACTIVE, 100, 100, reachable=False)) == GO
+    assert to_zero(Rules(retention_ns=10 * S), situation(INACTIVE, 10, 30)) == GO
     briefly = Rules(retention_ns=5 * S)
     assert to_zero(briefly, situation(INACTIVE, 10, 10)) == Verdict(wanted=0, applied=False, again_ns=20 * S)
 

@@ -22,6 +22,13 @@ def test_every_decision_is_that_of_knative(number: int) -> None:
     assert [{name: value for name, value in entry.items() if name != "mode"} for entry in got] == given["want"]
 
 
+def test_a_time_is_the_decimal_number_that_was_written() -> None:
+    ticks = [{"t": at, "ready": 1, "stable": 0, "panic": load} for at, load in ((8.2, 100), (68.2, 0), (68.200001, 0))]
+    [(_, case)] = cases({"spec": {"target": 10, "total": 10}, "ticks": ticks})
+    assert 8.2 * 1e9 < 8_200_000_000 == case.ticks[0].at_ns
+    assert [decision.mode for decision in decisions(case)] == [Mode.PANIC, Mode.PANIC, Mode.STABLE]
+
+
 def test_a_summary_holds_every_decision_until_the_next_one() -> None:
     def decided(desired: int, mode: Mode = Mode.STABLE, *, valid: bool = True) -> Decision:
         return Decision(desired=desired, excess_burst_capacity=0, valid=valid, mode=mode)
