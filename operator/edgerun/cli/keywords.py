@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ..credentials.issuer import MAX_AGE
 from ..credentials.keyring import POLICY
 from ..credentials.listing import Listing, Shown
 from ..errors import SettingsError
@@ -54,9 +55,7 @@ def revoking(found: Listing, key: Shown) -> str:
 
 def revoked(found: Listing, kid: str, operator: Operator | None) -> str:
     lines = [f"{kid} is revoked; {found.signing} signs"]
-    lines += [
-        f"verifiers outside that keep the issuer's documents may trust it for {_minutes(POLICY.propagation)} more"
-    ]
+    lines += [f"verifiers outside, which poll the issuer, may trust it for {_minutes(MAX_AGE)} more"]
     return "\n".join([*lines, *_missing(operator)])
 
 
