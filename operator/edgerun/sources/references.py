@@ -3,8 +3,8 @@
 Names and versions are asked for, contents are not. A watch would tell earlier, and of every change of everything else
 in the namespace too; and it is one more right to ask for.
 
-Trap: an answer may be late. What was asked before this replica stopped leading is not told, for meanwhile another one
-may have seen, and rolled out, newer versions.
+Trap: an old version after a newer one would be two rollouts. What was asked before this replica stopped leading is not
+told, for another one may have seen newer ones meanwhile; nor is the memory of an API server that lags behind another.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class Lister(Protocol):
     """The version of every object of a kind by its name, and that of the list; `Client.versions` is one."""
 
-    def __call__(self, kind: str, *, namespace: str, at_least: str) -> Awaitable[tuple[Mapping[str, str], str]]: ...
+    def __call__(self, kind: str, *, namespace: str, fresh: bool) -> Awaitable[tuple[Mapping[str, str], str]]: ...
 
 
 @dataclass(slots=True)
@@ -38,7 +38,8 @@ class _Place:
 
     names: frozenset[str]
     due: float = 0.0
-    listed: str = ""  # the version of the last list: later ones must not be older
+    fresh: bool = True  # whether the next look has to be
+    listed: str = ""  # the version of the last list
     versions: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     complaint: Complaint = field(default_factory=lambda: Complaint(logger, "references cannot be looked at"))
@@ -60,7 +61,7 @@ class References:
         for key, names in wanted.items():
             place = self._places[key] = before.get(key) or _Place(names)
             if names - place.names:
-                place.due = 0.0
+                place.due, place.fresh = 0.0, True
             place.names = names
             place.versions = {name: version for name, version in place.versions.items() if name in names}
         self._told()
@@ -70,7 +71,7 @@ class References:
         """Look at this namespace now: something of it has changed, and what it refers to may have changed with it."""
         for key, place in self._places.items():
             if key.namespace == namespace:
-                place.due = 0.0
+                place.due, place.fresh = 0.0, True
                 self._wake.set()
 
     def forget(self) -> None:
@@ -99,17 +100,21 @@ class References:
     async def _look(self, key: ObjectKey, place: _Place) -> None:
         spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
         place.due = asyncio.get_running_loop().time() + PERIOD_S * spread
+        fresh, place.fresh = place.fresh, False
         try:
-            found, listed = await self._lister(key.kind, namespace=key.namespace, at_least=place.listed)
+            found, listed = await self._lister(key.kind, namespace=key.namespace, fresh=fresh)
         except ApiError as error:
-            place.listed = ""  # a server that was restored from a backup never becomes as new as it was
+            place.fresh = True
             if isinstance(error, ForbiddenError) and error.status == _FORBIDDEN:
                 self._learn(key, place, place.versions, str(error))
             else:
                 place.complaint.say(str(error))
-        else:
-            place.listed = listed
-            self._learn(key, place, {name: found.get(name, "") for name in place.names}, "")
+            return
+        if not fresh and _older(listed, place.listed):
+            place.fresh = True
+            return
+        place.listed = listed
+        self._learn(key, place, {name: found.get(name, "") for name in place.names}, "")
 
     def _learn(self, key: ObjectKey, place: _Place, versions: dict[str, str], refused: str) -> None:
         place.complaint.end()
@@ -125,3 +130,8 @@ class References:
             for name, version in place.versions.items()
         }
         self._tell(Referred(versions, {key: place.refused for key, place in self._places.items() if place.refused}))
+
+
+def _older(listed: str, before: str) -> bool:
+    """Versions are numbers wherever we look; where they are none, they say nothing."""
+    return listed.isdecimal() and before.isdecimal() and int(listed) < int(before)

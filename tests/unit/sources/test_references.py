@@ -27,7 +27,8 @@ class House:
     def __init__(self) -> None:
         self.versions: dict[ObjectKey, dict[str, str]] = {SECRETS: {"db": "7", "other": "1"}, MAPS: {}}
         self.errors: dict[ObjectKey, ApiError] = {}
-        self.asked: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, bool]] = []
+        self.listed = 100  # the version of the next list
         self.told: list[Referred] = []
         self.leads = asyncio.Event()
         self.answers = asyncio.Event()
@@ -35,13 +36,13 @@ class House:
         self.leads.set()
         self.references = References(self.list, self.told.append)
 
-    async def list(self, kind: str, *, namespace: str, at_least: str) -> tuple[Mapping[str, str], str]:
-        self.asked.append((kind, namespace, at_least))
+    async def list(self, kind: str, *, namespace: str, fresh: bool) -> tuple[Mapping[str, str], str]:
+        self.asked.append((kind, fresh))
         key = ObjectKey(kind, namespace, "")
         await self.answers.wait()
         if key in self.errors:
             raise self.errors[key]
-        return dict(self.versions[key]), str(100 + len(self.asked))
+        return dict(self.versions[key]), str(self.listed)
 
     async def wait(self) -> None:
         await self.leads.wait()
@@ -78,15 +79,35 @@ async def test_nothing_is_asked_while_nobody_wants_anything() -> None:
         assert it.asked == []
 
 
-async def test_every_kind_and_namespace_is_asked_once_in_a_period_and_no_list_may_be_older_than_the_last() -> None:
+async def test_every_kind_and_namespace_is_asked_once_in_a_period_and_the_first_time_freshly() -> None:
     async with house("db") as it:
         it.references.want({SECRETS: frozenset({"db"}), MAPS: frozenset({"a"})})
         await asyncio.sleep(10 * PERIOD_S)
         assert 18 <= len(it.asked) <= 24
-        assert it.asked[0] == ("Secret", "shop", "")
-        lists = [at_least for kind, _, at_least in it.asked if kind == "Secret"]
-        assert lists[1] == "101"
-        assert lists == sorted(lists, key=lambda version: int(version or "0"))
+        for kind in ("Secret", "ConfigMap"):
+            first, *others = (fresh for asked, fresh in it.asked if asked == kind)
+            assert first
+            assert not any(others)
+
+
+async def test_the_memory_of_a_server_that_lags_behind_is_not_told() -> None:
+    async with house("db") as it:
+        it.listed, it.versions[SECRETS]["db"] = 99, "6"
+        await asyncio.sleep(NEXT_S)
+        assert it.known == {secret("db"): "7"}
+        it.listed, it.versions[SECRETS]["db"] = 101, "8"
+        await asyncio.sleep(NEXT_S)
+        assert it.asked[-1] == ("Secret", True)
+        assert it.known == {secret("db"): "8"}
+
+
+async def test_a_server_that_was_restored_from_a_backup_is_believed() -> None:
+    async with house("db") as it:
+        it.listed, it.versions[SECRETS]["db"] = 50, "5"
+        await asyncio.sleep(2 * NEXT_S)
+        assert it.known == {secret("db"): "5"}
+        await asyncio.sleep(NEXT_S)
+        assert it.asked[-1] == ("Secret", False)
 
 
 async def test_a_change_is_told_within_a_period_and_the_same_again_is_not() -> None:
@@ -123,6 +144,7 @@ async def test_a_namespace_in_which_something_changed_is_looked_at_at_once() -> 
         it.references.hasten("shop")
         await asyncio.sleep(SOON_S)
         assert it.known == {secret("db"): "8"}
+        assert it.asked[-1] == ("Secret", True)
 
 
 async def test_without_the_right_the_last_versions_stay_and_it_heals_with_the_right() -> None:
@@ -157,7 +179,7 @@ async def test_a_server_that_is_away_takes_nothing_back_and_is_told_of_once(
         await asyncio.sleep(5 * PERIOD_S)
         assert len(it.told) == told
         assert [record.message for record in caplog.records] == [f"references cannot be looked at: {error}"]
-        assert it.asked[-1] == ("Secret", "shop", ""), "a server that was restored is older"
+        assert it.asked[-1] == ("Secret", True)
 
 
 async def test_who_leads_no_longer_knows_nothing_and_asks_at_once_when_it_leads_again() -> None:
@@ -171,7 +193,7 @@ async def test_who_leads_no_longer_knows_nothing_and_asks_at_once_when_it_leads_
         it.leads.set()
         await asyncio.sleep(SOON_S)
         assert it.known == {secret("db"): "7"}
-        assert it.asked[-1] == ("Secret", "shop", "")
+        assert it.asked[-1] == ("Secret", True)
 
 
 async def test_an_answer_to_what_was_asked_while_leading_is_not_told_later() -> None:

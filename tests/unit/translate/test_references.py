@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgerun.api.conditions import ConditionType
@@ -266,6 +266,7 @@ def test_annotations_of_the_user_stay() -> None:
     assert made["spec"]["template"]["metadata"]["annotations"].keys() == {"a", MARK}
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["", "1", "2", "3", None]), max_size=12))
 def test_however_it_goes_there_is_one_rollout_for_each_change_and_none_else(history: list[str | None]) -> None:
     """None: the versions are not known, as after a start of the control plane."""

@@ -192,13 +192,13 @@ class Client:
         return await self._pages(kind, namespace, query, timeout_s)  # reading page by page took too long
 
     async def versions(
-        self, kind: str, *, namespace: str, at_least: str = "", timeout_s: float = TIMEOUT_S
+        self, kind: str, *, namespace: str, fresh: bool, timeout_s: float = TIMEOUT_S
     ) -> tuple[Mapping[str, str], str]:
         """The version of every object of a kind by its name, and that of the list; their contents are not even sent.
 
-        With `at_least`, the version of a list before, the server answers from its memory as soon as that is as new.
+        What is not `fresh` comes from the memory of one API server, which may lag behind that of another.
         """
-        query = {"resourceVersion": at_least, "resourceVersionMatch": "NotOlderThan"} if at_least else {}
+        query = {} if fresh else {"resourceVersion": "0"}
         path = RESOURCES[kind].path(namespace)
         found = await self._call("GET", path, query=query, accept=_METADATA_LIST, timeout_s=timeout_s)
         every = (item["metadata"] for item in found["items"] or ())  # a list of metadata without any has null
