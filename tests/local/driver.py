@@ -33,6 +33,10 @@ WITH_DISOWNED = (  # its parent is gone, and it has a session of its own
 )
 
 
+async def here(question: str) -> bytes:
+    return b"here I am"
+
+
 async def main(root: Path) -> None:
     instance = create(root)
     leash = Leash(instance.id, instance.directory)
@@ -57,7 +61,7 @@ async def main(root: Path) -> None:
         group.create_task(leash.run(), name="leash")
         group.create_task(origins.run(), name="origins")
         group.create_task(edge.run(), name="edge")
-        group.create_task(control.serve(instance.control_socket, lambda: b"here I am"), name="control")
+        group.create_task(control.serve(instance.control_socket, here), name="control")
         while len(ready) < len(scripts) or edge.pid is None or leash.keeper_pid is None:
             await asyncio.sleep(0.01)
         told = {"id": instance.id, "directory": str(instance.directory), "keeper": leash.keeper_pid}

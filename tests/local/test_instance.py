@@ -82,17 +82,22 @@ def test_a_note_that_cannot_be_read_is_passed_over(environ: dict[str, str], tmp_
     assert made.directory.exists()
 
 
-async def test_an_answer_of_any_size_arrives_whole(tmp_path: Path) -> None:
+async def test_an_answer_of_any_size_arrives_whole_at_who_asked(tmp_path: Path) -> None:
     body = os.urandom(3_000_000) + b"\n"
+
+    async def answer(question: str) -> bytes:
+        return question.encode() + body
+
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="er-") as runtime:
         path = Path(runtime) / "control.sock"
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(control.serve(path, lambda: body), name="serve")
+            serving = group.create_task(control.serve(path, answer), name="serve")
             while not path.exists():
                 await asyncio.sleep(0)
             assert path.stat().st_mode & 0o777 == 0o600
-            answers = await asyncio.gather(*(control.fetch(path, 5) for _ in range(5)))
-            assert answers == [body] * 5
+            answers = await asyncio.gather(*(control.fetch(path, 5, f"question {one}") for one in range(5)))
+            assert answers == [f"question {one}".encode() + body for one in range(5)]
+            assert await control.fetch(path, 5) == body
             serving.cancel()
 
 

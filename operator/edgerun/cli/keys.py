@@ -53,12 +53,17 @@ def _action(actions: Any, name: str, work: Any, text: str) -> Any:
     flag("--name", default=NAME, help="the name of the operator's Deployment (default: %(default)s)")
     flag("--kubeconfig", type=Path, metavar="FILE", help="how to reach the cluster (default: as kubectl does)")
     flag("--context", default="", metavar="NAME", help="which context of the kubeconfig (default: the current one)")
+    flag("--directory", type=Path, metavar="DIR", help="of a running `edgerun local`, in place of a cluster")
     command.set_defaults(run=lambda options: asyncio.run(_opened(options, work)))
     return command
 
 
 async def _opened(options: argparse.Namespace, work: Any) -> int:
-    from .keychain import Place, opened  # the client of Kubernetes takes half a second to load
+    if options.directory:
+        from . import local_keys
+
+        return int(await work(local_keys.of(options.directory), options))
+    from .cluster_keys import Place, opened  # the client of Kubernetes takes half a second to load
 
     async with opened(Place(options.namespace, options.name), options.kubeconfig, options.context) as keychain:
         return int(await work(keychain, options))

@@ -31,6 +31,7 @@ from ..sources.files import Folder
 from ..translate.bootstrap import bootstrap
 from ..translate.plan import Plan
 from ..translate.world import Edge
+from . import key_desk
 from .board import Status
 from .controller import Controller
 from .envoy import refusal
@@ -93,7 +94,15 @@ class LocalRuntime:
         self._wire = _wire()
         terms = Terms(issuer=ISSUER)
         certificates = Workloads(lambda: self._wire.authorities)
-        self.issuing = Issuing(self.controller, MemoryVault(), certificates, terms=terms, trust_domain=TRUST_DOMAIN)
+        self._keys = MemoryVault()
+        self.issuing = Issuing(
+            self.controller,
+            self._keys,
+            certificates,
+            terms=terms,
+            trust_domain=TRUST_DOMAIN,
+            changes=self._keys.changes,
+        )
         self.edge = self._local_edge()
         self._origins = LocalOrigins(
             self.controller.store.observe,
@@ -195,7 +204,9 @@ class LocalRuntime:
             line = self.controller.board.lines.get(key)
             self._audience.status(key, line.status if line else None)
 
-    def _answer(self) -> bytes:
+    async def _answer(self, question: str) -> bytes:
+        if question.startswith(key_desk.ASKED):
+            return msgspec.json.encode(await key_desk.answer(self._keys, question.split()[1:]))
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
 
 

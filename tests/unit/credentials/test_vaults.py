@@ -1,5 +1,7 @@
 """A vault in memory does as a Secret does."""
 
+import asyncio
+
 import pytest
 
 from edgerun.credentials.certificates import new_workload_authority
@@ -34,6 +36,18 @@ async def test_only_the_version_that_was_read_is_replaced() -> None:
     for version in ("", found[1]):
         with pytest.raises(ConflictError):
             await vault.write({"a": b"3"}, version)
+
+
+async def test_whoever_listens_hears_of_what_was_written_before_and_after() -> None:
+    vault = MemoryVault()
+    await vault.write({}, "")
+    changes = vault.changes()
+    await anext(changes)
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await vault.write({"a": b"1"}, "1")
+    await waiting
 
 
 async def test_authorities_are_kept_in_it() -> None:

@@ -1,0 +1,57 @@
+"""The signing keys of a running `edgerun local`. They are in its memory, so it is asked to do what is to be done."""
+
+from pathlib import Path
+
+import msgspec
+
+from ..credentials.keyring import POLICY
+from ..credentials.listing import Listing
+from ..errors import NotRunningError, SettingsError
+from ..infra.local import control, instance
+from ..runtime.key_desk import ASKED, Reply
+from .keychain import Operator
+
+ANSWER_WITHIN_S = 5.0
+
+
+class LocalKeys:
+    def __init__(self, running: instance.Instance) -> None:
+        self._running = running
+
+    async def listing(self) -> Listing:
+        return await self._asked("list")
+
+    async def rotate(self) -> Listing:
+        return await self._asked("rotate")
+
+    async def revoke(self, kid: str) -> Listing:
+        return await self._asked("revoke", kid)
+
+    async def operator(self) -> Operator:
+        return Operator(POLICY.interval, runs=True)
+
+    async def _asked(self, *words: str) -> Listing:
+        one = self._running
+        try:
+            answer = await control.fetch(one.control_socket, ANSWER_WITHIN_S, " ".join((ASKED, *words)))
+        except (OSError, TimeoutError) as error:
+            raise NotRunningError(f"the instance on {one.dir} (pid {one.pid}) does not answer: {error}") from error
+        reply = msgspec.json.decode(answer, type=Reply)
+        if reply.problem:
+            raise SettingsError(reply.problem)
+        return reply.listing
+
+
+def of(directory: Path) -> LocalKeys:
+    """Raises NotRunningError when nothing serves that folder, SettingsError when it is not clear what does."""
+    found = instance.instances(directory.resolve())
+    if not found:
+        raise NotRunningError(
+            f"no `edgerun local` is running on {directory}; start one with: edgerun local {directory}"
+        )
+    if len(found) > 1:
+        pids = ", ".join(str(one.pid) for one in found)
+        raise SettingsError(
+            f"{len(found)} instances serve {directory} (pids {pids}), with keys of their own; end all but one"
+        )
+    return LocalKeys(found[0])
