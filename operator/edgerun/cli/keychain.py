@@ -9,10 +9,11 @@ from ..credentials.listing import Listing
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """`interval` is how long it has a key sign."""
+    """`interval` is how long it has a key sign. `public` is whether verifiers outside may read its keys."""
 
     interval: timedelta
     runs: bool
+    public: bool = True
 
 
 class Keychain(Protocol):

@@ -37,9 +37,14 @@ def as_json(found: Listing, operator: Operator | None) -> str:
 
 
 def rotating(found: Listing, operator: Operator | None) -> str:
-    lines = [f"{found.signing} signs until {found.next} does: as soon as every guard knows that one, and"]
-    lines += [f"verifiers outside have had {_minutes(POLICY.propagation)} to read it. No request is lost."]
+    lines = [f"{found.signing} signs until {found.next} does: as soon as every guard knows that one{_and(operator)}"]
     return "\n".join([*lines, *_missing(operator)])
+
+
+def _and(operator: Operator | None) -> str:
+    if operator and not operator.public:
+        return ". No request is lost."
+    return f", and\nverifiers outside have had {_minutes(POLICY.propagation)} to read it. No request is lost."
 
 
 def revoking(found: Listing, key: Shown) -> str:
@@ -55,7 +60,8 @@ def revoking(found: Listing, key: Shown) -> str:
 
 def revoked(found: Listing, kid: str, operator: Operator | None) -> str:
     lines = [f"{kid} is revoked; {found.signing} signs"]
-    lines += [f"verifiers outside, which poll the issuer, may trust it for {_minutes(MAX_AGE)} more"]
+    if operator is None or operator.public:
+        lines += [f"verifiers outside, which poll the issuer, may trust it for {_minutes(MAX_AGE)} more"]
     return "\n".join([*lines, *_missing(operator)])
 
 

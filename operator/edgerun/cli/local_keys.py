@@ -28,7 +28,7 @@ class LocalKeys:
         return await self._asked("revoke", kid)
 
     async def operator(self) -> Operator:
-        return Operator(POLICY.interval, runs=True)
+        return Operator(POLICY.interval, runs=True, public=False)
 
     async def _asked(self, *words: str) -> Listing:
         one = self._running

@@ -6,12 +6,14 @@ The same store, translator and xDS server as in a cluster; only the source and t
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 import msgspec
 
 from ..api.meta import ObjectKey
-from ..credentials import workloads
+from ..credentials import keyring, workloads
 from ..credentials.certificates import new_workload_authority
 from ..credentials.rotation import Rotation
 from ..credentials.tokens import Terms
@@ -41,6 +43,7 @@ from .report import report
 EDGE_NAME = "default"
 TRUST_DOMAIN = "edgerun.local"
 ISSUER = f"https://{TRUST_DOMAIN}"  # nobody asks there: guards are told the keys
+KEYS = replace(keyring.POLICY, propagation=timedelta())
 LISTENING_WITHIN_S = 30.0
 READY_WITHIN_S = 20.0
 
@@ -101,6 +104,7 @@ class LocalRuntime:
             certificates,
             terms=terms,
             trust_domain=TRUST_DOMAIN,
+            policy=KEYS,
             changes=self._keys.changes,
         )
         self.edge = self._local_edge()
