@@ -1,0 +1,178 @@
+"""One look at an OriginService and its revisions: what follows for each. Read this first.
+
+It depends on its arguments alone, and looking again before anything was written gives the same answer. Whoever calls it
+writes the new revision, deletes the collectable ones, keeps the memory in the status, and comes back when something
+changed or the time has come.
+
+Trap: nothing may be looked at before all revisions are known. One that is not seen counts as deleted.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from ...api.problems import Problem
+from . import traffic
+from .collection import DEFAULT, Retention, collectable
+from .creation import Current, Wanted, current, highest
+from .judgement import Evidence, Order, judged, told
+from .latest import explained, latest_ready
+from .memory import Memory, Rollout, Target
+from .replicas import Duties, Need, needs
+from .revision import Notice, Revision, Revisions, by_name
+from .rollout import ALL_AT_ONCE, Look, advanced, aim, due, on_trial, pruned
+from .traffic import Assignment
+from .trial import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the OriginService says. Without targets all traffic is for the latest revision."""
+
+    wanted: Wanted
+    targets: tuple[Target, ...] = ()
+    duration: timedelta = ALL_AT_ONCE
+    max_error_percent: float | None = None
+    min_scale: int = 1
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What there is. `acknowledged`: every proxy serves what followed from the last look; before that, `draining` are
+    those that some proxy may still send requests to. `taken` are names of other OriginServices' revisions."""
+
+    now: datetime
+    revisions: tuple[Revision, ...] = ()
+    acknowledged: bool = True
+    draining: Collection[str] = ()
+    taken: Collection[str] = ()
+    window: Window = ()
+    retention: Retention = DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """`made` is to be created, `collected` to be deleted, and `revisions` are those that are there, with what is to be
+    remembered of each. `created` and `routed` say what is in the way of the two, `rolled_back` what was decided."""
+
+    memory: Memory
+    assignment: Assignment
+    revisions: tuple[Revision, ...] = ()
+    made: Revision | None = None
+    collected: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    created: Notice | None = None
+    routed: Notice | None = None
+    rolled_back: Notice | None = None
+    again: datetime | None = None
+
+
+class _Route(NamedTuple):
+    """Where the traffic is to go; `awaited` are revisions without which it cannot go where it is wished."""
+
+    targets: tuple[Target, ...]
+    rollout: Rollout
+    notice: Notice | None = None
+    problems: tuple[Problem, ...] = ()
+    awaited: frozenset[str] = frozenset()
+
+
+def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
+    """What follows from all that is known."""
+    revisions = _proven(by_name(facts.revisions), memory)
+    found = _current(wish, facts, memory, revisions)
+    ready = latest_ready(revisions, created=found.revision, before=memory.latest_ready_revision_name)
+    route = _route(wish, facts, revisions, ready, _before(wish, facts, memory, revisions, ready))
+    assigned = traffic.assignment(route.targets, route.rollout)
+    newest = found.revision.name if found.revision else ""
+    duties = _duties(facts, assigned, route, newest)
+    used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
+    return Outcome(
+        memory=Memory(
+            number=highest(wish.wanted.service, revisions, memory.number),
+            latest_created_revision_name=newest,
+            latest_ready_revision_name=ready,
+            traffic=route.targets,
+            rollout=route.rollout,
+        ),
+        assignment=assigned,
+        revisions=tuple(_dated(one, used, facts.now) for one in revisions.values()),
+        made=found.revision if found.new else None,
+        collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),
+        needs=needs(revisions, duties, min_scale=wish.min_scale),
+        problems=(*found.problems, *route.problems),
+        created=explained(found.revision, ready),
+        routed=route.notice,
+        rolled_back=told(route.rollout, ready),
+        again=due(route.rollout, facts.now),
+    )
+
+
+def _proven(revisions: Revisions, memory: Memory) -> Revisions:
+    """What has traffic was ready, whether or not somebody came to write that down."""
+    known = {memory.latest_ready_revision_name, *(one.revision_name for one in memory.traffic)}
+    known |= {share.revision_name for share in memory.rollout.shares}
+    return {
+        name: replace(one, proven=True) if not one.proven and (one.ready or name in known) else one
+        for name, one in revisions.items()
+    }
+
+
+def _current(wish: Wish, facts: Facts, memory: Memory, revisions: Revisions) -> Current:
+    return current(
+        wish.wanted,
+        revisions,
+        before=memory.latest_created_revision_name,
+        remembered=memory.number,
+        taken=facts.taken,
+        now=facts.now,
+    )
+
+
+def _before(wish: Wish, facts: Facts, memory: Memory, revisions: Revisions, ready: str) -> _Route:
+    """What is in effect, as far as it has neither been deleted nor been judged."""
+    heir = traffic.heir(memory.traffic, memory.rollout, revisions, ready)
+    evidence = Evidence(now=facts.now, window=facts.window, limit_percent=wish.max_error_percent)
+    state = pruned(memory.rollout, revisions, heir)
+    return _Route(
+        traffic.inherited(memory.traffic, revisions, heir),
+        judged(state, wish.order, evidence, revisions, ready=ready),
+    )
+
+
+def _route(wish: Wish, facts: Facts, revisions: Revisions, ready: str, before: _Route) -> _Route:
+    """As it is wished, or else as it was: then a rollout stands still, too."""
+    targets = wish.targets or traffic.DEFAULT
+    if problems := traffic.traffic_problems(targets):
+        return before._replace(problems=problems)
+    in_effect = traffic.assignment(before.targets, before.rollout)
+    notice = traffic.unresolved(targets, revisions, service=wish.wanted.service, ready=ready, before=in_effect)
+    if notice:
+        named = frozenset(one.revision_name for one in targets if one.revision_name)
+        return before._replace(notice=notice, awaited=named & revisions.keys())
+    state, goal = before.rollout, aim(before.rollout, revisions, ready)
+    look = Look(now=facts.now, acknowledged=facts.acknowledged, ready=goal in revisions and revisions[goal].ready)
+    percent = traffic.latest_percent(targets)
+    return _Route(targets, advanced(state, goal=goal, percent=percent, duration=wish.duration, look=look))
+
+
+def _duties(facts: Facts, assigned: Assignment, route: _Route, newest: str) -> Duties:
+    reserve = {route.rollout.previous} - {""} if on_trial(route.rollout, facts.now) else set[str]()
+    return Duties(
+        weighted=frozenset(one.revision_name for one in assigned.weights),
+        tagged=frozenset(one.revision_name for one in assigned.tags),
+        awaited=route.awaited,
+        draining=frozenset(facts.draining),
+        reserve=frozenset(reserve),
+        newest=newest,
+    )
+
+
+def _dated(one: Revision, used: Collection[str], now: datetime) -> Revision:
+    """With when it was last of use: that is not over for those that are."""
+    if one.name in used:
+        return replace(one, last_active=None) if one.last_active else one
+    return one if one.last_active else replace(one, last_active=now)
