@@ -7,18 +7,17 @@ Trap: nothing can be loaded into a cluster that KUBECONFIG names, so the tests t
 
 import os
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.cluster import TOOLS, is_ours, told, tool
+from support.namespaces import namespace
 from support.release import Release, installed
 
 PROBE = "edgerun.dev/probe:1"
 IMAGE = "edgerun.dev/edgerun:dev"
-RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 Kubectl = Callable[..., str]
 
@@ -81,8 +80,5 @@ def release(cluster: Path, image: str) -> Iterator[Release]:
 @pytest.fixture
 def kubectl(cluster: Path) -> Iterator[Kubectl]:
     """kubectl in a namespace of the test's own, under the strictest rules for pods."""
-    namespace = f"test-{uuid.uuid4().hex[:8]}"
-    tool("kubectl", "create", "namespace", namespace)
-    tool("kubectl", "label", "namespace", namespace, RESTRICTED)
-    yield lambda *arguments, **options: tool("kubectl", "--namespace", namespace, *arguments, **options)
-    tool("kubectl", "delete", "namespace", namespace, "--wait=false")
+    with namespace() as kubectl:
+        yield kubectl
