@@ -122,7 +122,7 @@ async def test_a_guard_whose_port_is_taken_gets_another(
 async def test_a_process_that_crashes_gets_another_guard_with_its_next_life(house: House, edge: ssl.SSLContext) -> None:
     house.origins.apply((guarded(),))
     first = (await house.until_ready()).endpoints[0]
-    assert await ask(first.port, "/quit", tls=edge) == "bye"
+    assert await ask(first.port, "/quit", tls=edge) == "bye", "a guard passes on the last words of its process"
     await house.until_reason("CrashLoopBackOff")
     second = (await house.until(lambda seen: bool(seen.endpoints))).endpoints[0]
     assert await ask(second.port, tls=edge) == "hello"
@@ -162,4 +162,4 @@ async def test_nothing_is_left_of_an_origin_that_is_removed(house: House, edge: 
     await house.until_ready()
     house.origins.apply(())
     await eventually(lambda: not house.pids())
-    assert not list(house.directory.glob("g*"))
+    await eventually(lambda: not list(house.directory.glob("g*")))

@@ -69,17 +69,17 @@ class Guard:
                 trouble = await self._one_life()
                 self._become(None, trouble)
                 self._say(f"{trouble}; it is started again")
-                await self.end(grace_s=0)
+                await self.end()
                 pause = FIRST_PAUSE_S if clock() - began >= HEALTHY_S else pause
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
         finally:
             self._leaving = True
 
-    async def end(self, *, grace_s: float) -> None:
-        """Ends it at once: whoever cares for requests in flight waits for them before."""
+    async def end(self) -> None:
+        """At once: Envoy does not finish anything by itself, and whoever cares for requests in flight waits before."""
         if self.process is not None:
-            await self.process.end(grace_s=grace_s)
+            await self.process.end(grace_s=0)
         for file in self._files:
             file.unlink(missing_ok=True)
 

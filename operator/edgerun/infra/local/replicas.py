@@ -16,6 +16,7 @@ from ...api.originservice import OriginService
 from ...translate.world import Endpoint, OriginPhase
 from . import ports, procfs
 from .clusteronly import require_local
+from .connections import unused
 from .guards import Guard
 from .launch import Launch, LaunchError, launch
 from .probes import ADDRESS, Look, Target, look, target
@@ -111,14 +112,16 @@ class Replica:
         return 0.0
 
     async def _end(self, *, grace_s: float) -> None:
-        await self._end_guard(grace_s=grace_s)
         if self.process is not None:
             await self.process.end(grace_s=grace_s)
+        await self._end_guard()
 
-    async def _end_guard(self, *, grace_s: float) -> None:
-        guard, self.guard = self.guard, None
-        if guard is not None:
-            await guard.end(grace_s=grace_s)
+    async def _end_guard(self) -> None:
+        """After its process, whose last answers it passes on."""
+        if self.guard is not None:
+            await self._unused(self._site.timing.last_answers_s)
+            await self.guard.end()
+            self.guard = None
 
     async def _attempt(self, port: int) -> float | None:
         """Seconds for which the process was ready; None when it lost its port to a stranger."""
@@ -132,7 +135,7 @@ class Replica:
             keeping = group.create_task(guard.keep(), name=f"{self.revision} guard")
             healthy_s = await self._life(process, where, port)
             keeping.cancel()
-        await self._end_guard(grace_s=0)
+        await self._end_guard()
         return healthy_s
 
     async def _life(self, process: Process, where: Target, port: int) -> float | None:
@@ -227,21 +230,15 @@ class Replica:
 
     async def _withdrawn(self) -> None:
         """Waits until no proxy uses the process any more."""
-        if self.process is not None and self.state.endpoints:
+        if self.state.endpoints:
             await self._site.acknowledged()
-            await self._drained(self.process, self.state.endpoints[0].port)
+            await self._unused(self._site.timing.drain_s)
 
-    async def _drained(self, process: Process, port: int) -> None:
-        """Waits until nobody is connected to `port`, within bounds."""
-        timing = self._site.timing
-        if not procfs.AVAILABLE:
-            await asyncio.wait({process.exited}, timeout=timing.blind_drain_s)
-            return
-        deadline = asyncio.get_running_loop().time() + timing.drain_s
-        while process.running and asyncio.get_running_loop().time() < deadline:
-            if not await asyncio.to_thread(procfs.connections, port):
-                return
-            await asyncio.wait({process.exited}, timeout=0.05)
+    async def _unused(self, within_s: float) -> None:
+        """Waits until nobody is connected to what proxies ask, within bounds."""
+        endpoint, process = (self.guard.endpoint, self.guard.process) if self.guard else (self._listens, self.process)
+        if endpoint is not None and process is not None:
+            await unused(process, endpoint.port, within_s=within_s, blind_s=self._site.timing.blind_drain_s)
 
 
 def _not_ready(process: Process, where: Target) -> State:

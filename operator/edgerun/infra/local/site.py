@@ -20,6 +20,7 @@ class Timing:
     longest_pause_s: float = 10.0
     healthy_s: float = 10.0  # a replica that was ready for so long crashes as if for the first time
     drain_s: float = 30.0
+    last_answers_s: float = 2.0  # a guard passes on what its process said at its end; longer only to who does not read
     blind_drain_s: float = 2.0  # where nobody tells how many connections are left
     grace_s: float = 5.0
 
