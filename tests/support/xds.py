@@ -5,7 +5,7 @@ its content differ, the version that travels is a hash.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -139,8 +139,8 @@ class Script:
         if some:
             self.publish(*some)
 
-    def publish(self, *some: Resource) -> int:
-        self._newest = snapshot(next(self._serials), resources(*some), self._newest)
+    def publish(self, *some: Resource, cold: Iterable[str] = ()) -> int:
+        self._newest = snapshot(next(self._serials), resources(*some), self._newest, cold)
         self.session.publish(self._newest)
         return self._newest.serial
 
@@ -194,6 +194,7 @@ class Witness:
         self.events: list[tuple[str, str]] = []
         self.acks: list[tuple[str, int]] = []
         self.refusals: list[Refused] = []
+        self.demands: list[tuple[str, str, tuple[str, ...]]] = []
 
     def connected(self, proxy: Proxy) -> None:
         self.events.append(("connected", proxy.id))
@@ -206,6 +207,12 @@ class Witness:
 
     def refused(self, refused: Refused) -> None:
         self.refusals.append(refused)
+
+    def demanded(self, proxy: Proxy, names: Set[str]) -> None:
+        self.demands.append(("demanded", proxy.id, tuple(sorted(names))))
+
+    def undemanded(self, proxy: Proxy, names: Set[str]) -> None:
+        self.demands.append(("undemanded", proxy.id, tuple(sorted(names))))
 
 
 class Client:

@@ -2,6 +2,8 @@
 
 The client applies clusters and listeners one by one, refuses routes and endpoints by the response, ACKs clusters only
 when they are warm, asks for the endpoints and routes that what it holds needs, and reconnects with what it holds.
+Routes also lead to an origin that sleeps and wakes, each time under another name. The client asks for a name once in
+its life, holds requests until it comes, and repeats all that it ever asked for when it reconnects.
 Messages travel in order, one at a time, and each step of either side happens when the machine says so.
 """
 
@@ -28,6 +30,7 @@ from support.xds import ack, assignment, cluster, listener, nack, names, resourc
 BAD_VERSION, BAD_ROUTE, BAD_PORT = 9, "bad", 13
 CLUSTERS = ("a", "b", "c", "d")
 TABLES = ("edge", "two")
+SLEEPER = "cold#"  # and the epoch
 
 
 class Draft(NamedTuple):
@@ -36,12 +39,43 @@ class Draft(NamedTuple):
     origins: dict[str, tuple[int, int | None]]
     edges: dict[str, tuple[int, list[str]]]
 
-    def resources(self) -> tuple[Resource, ...]:
+    def resources(self, sleeper: "Sleeper") -> tuple[Resource, ...]:
         clusters = [cluster(name, version) for name, (version, _) in self.origins.items()]
         endpoints = [assignment(name, port) for name, (_, port) in self.origins.items() if port is not None]
         listeners = [listener(name, port, routes=name) for name, (port, _) in self.edges.items()]
-        routes = [route_table(name, *to) for name, (_, to) in self.edges.items()]
-        return (*clusters, *endpoints, *listeners, *routes)
+        routes = [route_table(name, *to, sleeper.name) for name, (_, to) in self.edges.items()]
+        return (*clusters, *endpoints, *sleeper.resources(), *listeners, *routes)
+
+
+@dataclass
+class Sleeper:
+    """An origin that is cold until it is called awake and has a port. `last` is the epoch that is not over, while the
+    next is cold."""
+
+    epoch: int = 1
+    awake: bool = False
+    port: int = 0
+    last: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{SLEEPER}{self.epoch}"
+
+    @property
+    def cold(self) -> set[str]:
+        return set() if self.port else {self.name}
+
+    @property
+    def called_cold(self) -> set[str]:
+        return set() if self.awake else {self.name}
+
+    def resources(self) -> tuple[Resource, ...]:
+        last = () if self.last is None else (cluster(f"{SLEEPER}{self.last}"), assignment(f"{SLEEPER}{self.last}"))
+        this = (cluster(self.name), assignment(self.name, self.port)) if self.awake else ()
+        return (*last, *this)
+
+    def rest(self) -> None:
+        self.awake, self.port, self.last, self.epoch = False, 0, self.epoch, self.epoch + 1
 
 
 @st.composite
@@ -91,17 +125,23 @@ class Envoy:
     refused: set[tuple[str, str]] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     secret: set[str] = field(default_factory=set)  # held, but no server can know: it came with something refused
+    asked: dict[str, None] = field(default_factory=dict)  # clusters, ever
+    waiting: set[str] = field(default_factory=set)  # clusters for which requests are held
+    unsent: list[str] = field(default_factory=list)  # questions that wait until no cluster is warming
 
     def connect(self) -> None:
         self.secret = {name for one in TYPES for name in self.held[one] if name not in self.told[one]}
         self.outbox, self.held_acks, self.begun = [], [], set()
-        self.active |= self.warming  # after initial_fetch_timeout, with the endpoints that it has
-        self.warming.clear()
+        self.unsent = []
+        empty = {name for name in self.warming if name.startswith(SLEEPER) and name not in self.held[ENDPOINTS]}
+        self.active |= self.warming - empty  # after initial_fetch_timeout, with the endpoints that it has
+        self.warming = empty
+        self.serve_held()
         for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES):
             if type_url in self.wants and not self.wants[type_url]:
                 continue
             self.begun.add(type_url)
-            wanted = self.wants.get(type_url, {})
+            wanted = self.wants.get(type_url, {"*": None, **self.asked} if type_url == CLUSTER and self.asked else {})
             self.outbox.append(subscription(type_url, *wanted, held=self.told[type_url]))
 
     def receive(self, response: Any) -> None:
@@ -117,6 +157,7 @@ class Envoy:
             if not bad:
                 self.told[response.type_url][one.name] = one.version
         for name in response.removed_resources:
+            assert (response.type_url, name) not in {(CLUSTER, one) for one in self.waiting}, "held requests are ended"
             self.remove(response.type_url, name)
         self.refused |= {(response.type_url, name) for name in bad}
         text = f"Error adding/updating cluster(s) {', '.join(f'{name}: bad' for name in bad)}" if partial else "bad"
@@ -158,9 +199,33 @@ class Envoy:
         if name in self.warming:
             self.warming.discard(name)
             self.active.add(name)
+        self.serve_held()
         if not self.warming:
-            self.outbox += self.held_acks
-            self.held_acks = []
+            self.outbox += self.held_acks + [subscription(CLUSTER, one) for one in self.unsent]
+            self.held_acks, self.unsent = [], []
+
+    def request(self) -> None:
+        """A request for whatever sleeps, as the routes in use have it."""
+        for name in sorted(self.used()):
+            if name.startswith(SLEEPER) and name not in self.active:
+                self.waiting.add(name)
+                self.ask(name)
+
+    def ask(self, name: str) -> None:
+        if name in self.asked:
+            return
+        self.asked[name] = None
+        if self.warming:
+            self.unsent.append(name)
+        else:
+            self.outbox.append(subscription(CLUSTER, name))
+
+    def serve_held(self) -> None:
+        for name in self.waiting & self.active:
+            assert self.held[ENDPOINTS].get(name) not in (None, assignment(name, 0).body), (
+                "held requests have no endpoint"
+            )
+            self.waiting.discard(name)
 
     def want(self, type_url: str, name: str) -> None:
         if name not in self.wants[type_url]:
@@ -190,6 +255,8 @@ class Conversation(RuleBasedStateMachine):
         self.envoy = Envoy()
         self.newest: Snapshot | None = None
         self.plan: tuple[Resource, ...] = ()
+        self.draft = Draft({}, {})
+        self.sleeper = Sleeper()
         self.serials = count(1)
         self.excused = False
         self.bare: set[str] = set()  # clusters that were published without endpoints at some time
@@ -209,10 +276,38 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(draft=drafts())
     def publish(self, draft: Draft) -> None:
-        self.plan = draft.resources()
+        self.draft = draft
         self.bare |= {name for name, (_, port) in draft.origins.items() if port is None}
-        self.newest = snapshot(next(self.serials), resources(*self.plan), self.newest)
+        self.publish_again()
+
+    def publish_again(self) -> None:
+        self.plan = self.draft.resources(self.sleeper)
+        self.newest = snapshot(next(self.serials), resources(*self.plan), self.newest, self.sleeper.called_cold)
         self.session.publish(self.newest)
+
+    @rule()
+    def a_request_comes(self) -> None:
+        self.envoy.request()
+
+    @rule(port=st.sampled_from((0, 1)))
+    def the_sleeper_wakes(self, port: int) -> None:
+        self.sleeper.awake = True
+        self.sleeper.port = self.sleeper.port or port
+        self.publish_again()
+
+    @rule()
+    def the_sleeper_goes_to_rest(self) -> None:
+        """The route has the next epoch everywhere before the last one is over."""
+        if not self.sleeper.port or self.sleeper.last is not None:
+            return
+        self.sleeper.rest()
+        self.publish_again()
+
+    @rule()
+    def the_last_epoch_is_over(self) -> None:
+        if self.sleeper.last is not None and self.newest and self.session.acked_serial == self.newest.serial:
+            self.sleeper.last = None
+            self.publish_again()
 
     @rule()
     def server_reads(self) -> None:
@@ -233,6 +328,9 @@ class Conversation(RuleBasedStateMachine):
         for response in sent:
             assert not (response.resources and response.removed_resources)
             assert len(set(names(response))) == len(response.resources)
+            self.check_cold(response)
+            if response.type_url == CLUSTER and all(name.startswith(SLEEPER) for name in names(response)):
+                continue  # goes out beside another one
             recent = [kind for kind, at in self.unanswered.values() if self.now < at + GATE_S]
             assert response.type_url not in recent, "two responses of a type in flight"
             self.unanswered[response.nonce] = response.type_url, self.now
@@ -300,19 +398,27 @@ class Conversation(RuleBasedStateMachine):
             extra = {name for name in held if name not in wanted[type_url] and (type_url, name) not in refused}
             assert not extra - self.envoy.secret or keeps_old, f"{extra} of {type_url} are left over"
         assert self.newest
+        assert self.session.demand == self.sleeper.cold & self.envoy.asked.keys(), "nobody hears of a held request"
+        assert self.envoy.waiting <= self.sleeper.cold, "requests are held though the cluster is there"
         booted = {LISTENER, ROUTES} <= self.envoy.begun
         if booted and not refused:
             assert self.session.acked_serial == self.newest.serial
 
+    def check_cold(self, response: Any) -> None:
+        if response.type_url == CLUSTER:
+            told = {*names(response), *response.removed_resources}
+            assert not told & self.sleeper.cold, "something is told of a cluster that is cold"
+
     def wanted(self, type_url: str) -> Mapping[str, bytes]:
-        found = {one.name: one.body for one in self.plan if one.type_url == type_url}
+        hidden = self.sleeper.cold if type_url == CLUSTER else set()
+        found = {one.name: one.body for one in self.plan if one.type_url == type_url and one.name not in hidden}
         subscribed = self.envoy.wants.get(type_url, found)
         return {name: body for name, body in found.items() if name in subscribed}
 
     @invariant()
     def check_routes(self) -> None:
+        used = {name for name in self.envoy.used() if not name.startswith(SLEEPER)}
         if not self.excused:
-            used = self.envoy.used()
             assert used <= self.envoy.active, "a route leads to a cluster that is not there"
             assert used <= self.envoy.held[ENDPOINTS].keys() | self.bare, "a route leads to a cluster without endpoints"
 

@@ -1,5 +1,6 @@
 """What the xDS server tells the rest of the house: who is connected, what it took, what it refused."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +41,16 @@ class Observer(Protocol):
     def acknowledged(self, proxy: Proxy, serial: int) -> None: ...
 
     def refused(self, refused: Refused) -> None: ...
+
+
+class Demand(Protocol):
+    """Hears who holds requests for clusters that are cold. Of a proxy that leaves all names are undemanded."""
+
+    def demanded(self, proxy: Proxy, names: Set[str]) -> None:
+        """It asked for these."""
+
+    def undemanded(self, proxy: Proxy, names: Set[str]) -> None:
+        """It waits for these no more, or waits for a cluster that is not cold any longer."""
 
 
 class Traffic(Protocol):

@@ -8,7 +8,8 @@ Trap: all of it lives in one event loop. `publish` must be called there, and doe
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ import grpc
 from ..errors import SettingsError
 from ..translate.plan import Resources
 from .authentication import Authenticator, caller
-from .observer import Observer, Proxy, Refused, Traffic
+from .observer import Demand, Observer, Proxy, Refused, Traffic
 from .snapshot import Snapshot, snapshot
 from .stream import Stream
 
-__all__ = ["Observer", "Proxy", "Refused", "Server", "Traffic"]
+__all__ = ["Demand", "Observer", "Proxy", "Refused", "Server", "Traffic"]
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -51,10 +52,16 @@ class Server:
     everybody may call, and belongs where the node says: for a socket that nobody else can open."""
 
     def __init__(
-        self, *, observer: Observer, authenticate: Authenticator | None = None, traffic: Traffic | None = None
+        self,
+        *,
+        observer: Observer,
+        authenticate: Authenticator | None = None,
+        traffic: Traffic | None = None,
+        demand: Demand | None = None,
     ) -> None:
         self._observer = observer
         self._traffic = traffic
+        self._demand = demand
         self._authenticate = authenticate
         self._streams: set[Stream] = set()
         self._serial = 0
@@ -97,15 +104,18 @@ class Server:
         if self._socket:
             self._socket.unlink(missing_ok=True)
 
-    def publish(self, fleets: Mapping[str, Resources]) -> int:
+    def publish(self, fleets: Mapping[str, Resources], cold: Mapping[str, Set[str]] | None = None) -> int:
         """Make these what the proxies of each fleet should have; the serial by which `Proxy.acked_serial` speaks of it.
 
         Proxies of a fleet that is not among them keep what they have, and are told nothing when they have nothing.
+        `cold` are the clusters of each fleet to which routes lead before they are there: they are not sent, even if they
+        are among the resources. Once one was there, its name must not be cold again, for Envoy asks for a name only
+        once: so it holds an epoch. One that was cold and is left out is denied, which ends the requests held for it.
         """
         self._serial += 1
         before, newest = self._newest, dict[str, Snapshot]()
         for fleet, resources in fleets.items():
-            newest[fleet] = snapshot(self._serial, resources, before.get(fleet))
+            newest[fleet] = snapshot(self._serial, resources, before.get(fleet), (cold or {}).get(fleet, ()))
         self._newest = newest
         for stream in self._streams:
             stream.refresh()
@@ -114,6 +124,16 @@ class Server:
     def proxies(self) -> tuple[Proxy, ...]:
         """Who is connected, in the order of arrival."""
         return tuple(sorted((stream.proxy for stream in self._streams if stream.proxy), key=_arrival))
+
+    def demand(self) -> Mapping[str, int]:
+        """The cold clusters that proxies ask for now, and how many of them do."""
+        return Counter(name for stream in self._streams for name in stream.demand)
+
+    async def demand_other_than(self, seen: Mapping[str, int]) -> Mapping[str, int]:
+        """The demand as soon as it is not what was `seen`."""
+        while (demand := self.demand()) == seen:
+            await self._changed.wait()
+        return demand
 
     async def acknowledged(self, serial: int, timeout_s: float, *, among: Callable[[str], bool] | None = None) -> bool:
         """Whether all connected proxies of the published fleets, or `among` these, serve `serial` within `timeout_s`.
@@ -129,7 +149,7 @@ class Server:
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
         identity = caller.get() if self._authenticate else None
-        stream = Stream(self._observer, self._announce, self._newest_of, identity, self._traffic)
+        stream = Stream(self._observer, self._announce, self._newest_of, identity, self._traffic, self._demand)
         self._streams.add(stream)
         try:
             await stream.run(requests, context)

@@ -4,6 +4,9 @@ Make before break. Types work in ranks, each towards the newest snapshot that al
 route is sent when its clusters are warm, not before. What is gone is removed last, when no snapshot knows it that any
 type is still at: newer snapshots wait at most for the ACK of a removal, and removals do not starve behind them.
 Clusters, endpoints and secrets share the first rank, because an ACK of clusters waits for the other two.
+A cluster may be cold: asked for, it is not denied but sent when it is there, past everything else, for the client holds
+requests until then. Names that it asked for in earlier times are denied like all that are not known: it repeats every
+one on each new stream, though nobody waits for them.
 Trap: where a route is refused, an older one stays in use, so removals wait until the client takes another.
 """
 
@@ -44,6 +47,14 @@ class Session:
         self._nonces = 0
         self._introduced_by: float | None = None  # by then a client has said all that it subscribes to, or never will
 
+    @property
+    def demand(self) -> Set[str]:
+        """The cold clusters that the client asked for."""
+        clusters = self._watches.get(CLUSTER)
+        if clusters is None or self._newest is None or not self._newest.cold:
+            return frozenset()
+        return clusters.unanswered & self._newest.cold
+
     def publish(self, snapshot: Snapshot) -> None:
         """Make `snapshot` what the client should have; whatever was to come before it and is not sent never will be."""
         self._newest = snapshot
@@ -79,7 +90,8 @@ class Session:
             self._aim(watch, newest)
         # A removal that may go, goes first: behind updates that never end it would never go.
         live = self._live(newest)
-        answers = [self._removal(live, newest, now), *(self._answer(watch, live, now) for watch in watches)]
+        first = [self._removal(live, newest, now), self._aside(live, newest)]
+        answers = [*first, *(self._answer(watch, live, newest, now) for watch in watches)]
         self._count(newest)
         return [answer for answer in answers if answer]
 
@@ -114,19 +126,31 @@ class Session:
         finished = [one for one in earlier if one]
         return min(finished, key=Snapshot.age, default=newest) if len(finished) == len(earlier) else None
 
-    def _answer(self, watch: Watch, live: Live, now: float) -> Response | None:
+    def _answer(self, watch: Watch, live: Live, newest: Snapshot, now: float) -> Response | None:
         if watch.busy:
             return None
         if missing := watch.missing(live):
             return watch.removals(missing, self._nonce(), max(one.serial for one in live), now)
         if watch.type_url == CLUSTER and self._endpoints_engaged(live):
             return None
-        lent = watch.lent(live)
+        allowed = self._allowed(watch, newest)
+        lent = watch.lent([one for one in live if allowed and one.serial <= allowed.serial])
         if watch.goal is None or not (lent or watch.talkative):
             return None
         response, resources = watch.updates(watch.goal, lent, self._nonce(), now)
         self._repeat_endpoints(resources)
         return response
+
+    def _aside(self, live: Live, newest: Snapshot) -> Response | None:
+        """Clusters that the client asked for, which would have to wait: behind one that does not become warm, say. It
+        holds requests for them."""
+        clusters = self._watches.get(CLUSTER)
+        if clusters is None or not (urgent := clusters.urgent(live)):
+            return None
+        if not (clusters.busy or clusters.missing(live) or self._endpoints_engaged(live)):
+            return None
+        self._repeat_endpoints(tuple(urgent.values()))
+        return clusters.aside(urgent, self._nonce(), newest.serial)
 
     def _endpoints_engaged(self, live: Live) -> bool:
         """Whether endpoints could not go out right behind clusters."""

@@ -2,17 +2,20 @@
 
 Concatenated protobuf messages merge, so a response is a small head of its own followed by frames that exist already.
 A type whose resources did not change keeps its very mapping from one snapshot to the next: `is` tells "nothing new".
+A snapshot also says which clusters are cold: routes lead to them, there are none so far, and a proxy that asks for one
+waits. It is told of none that has no endpoints, for then Envoy would answer 503 to all requests that it holds.
 Trap: a version must be a hash of the content. Frames are reused by it, and proxies compare it after a reconnect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
-from ..translate.plan import CLUSTER, Resource, Resources
+from ..translate.plan import CLUSTER, ENDPOINTS, Resource, Resources
 
 
 class Framed(NamedTuple):
@@ -33,19 +36,46 @@ class Snapshot:
 
     serial: int
     sets: Mapping[str, FramedSet]
+    cold: Set[str] = frozenset()
 
     def of(self, type_url: str) -> FramedSet:
         return self.sets.get(type_url, _NOTHING)
+
+    def awaits(self, type_url: str, name: str) -> bool:
+        """Whether there will be such a resource, when it is asked for."""
+        return type_url == CLUSTER and name in self.cold
 
     def age(self) -> int:
         """For sorting, the oldest first."""
         return self.serial
 
 
-def snapshot(serial: int, resources: Resources, before: Snapshot | None = None) -> Snapshot:
-    """`resources` framed, with the frames of the snapshot `before` where nothing changed."""
+def snapshot(serial: int, resources: Resources, before: Snapshot | None = None, cold: Iterable[str] = ()) -> Snapshot:
+    """`resources` framed, with the frames of the snapshot `before` where nothing changed. Of a cluster that is called
+    `cold` nothing is told, be it there or not, and it stays so until it has endpoints."""
     known = before or Snapshot(0, {})
-    return Snapshot(serial, {type_url: _framed_set(one, known.of(type_url)) for type_url, one in resources.items()})
+    asleep = frozenset(cold)
+    asleep |= {name for name in known.cold - asleep if _is_bare(name, resources)}
+    sets = {type_url: _framed_set(one, known.of(type_url)) for type_url, one in _without(asleep, resources).items()}
+    return Snapshot(serial, sets, asleep)
+
+
+def _without(clusters: Set[str], resources: Resources) -> Resources:
+    there = resources.get(CLUSTER, {})
+    if clusters.isdisjoint(there):
+        return resources
+    return {**resources, CLUSTER: {name: one for name, one in there.items() if name not in clusters}}
+
+
+def _is_bare(name: str, resources: Resources) -> bool:
+    """Whether there is such a cluster, and not one endpoint of it."""
+    cluster = resources.get(CLUSTER, {}).get(name)
+    wanted = _endpoints(cluster) if cluster else ""
+    if not wanted:
+        return False
+    found = resources.get(ENDPOINTS, {}).get(wanted)
+    localities = endpoint_pb2.ClusterLoadAssignment.FromString(found.body).endpoints if found else ()
+    return not any(one.lb_endpoints for one in localities)
 
 
 def _framed_set(resources: Mapping[str, Resource], before: FramedSet) -> FramedSet:

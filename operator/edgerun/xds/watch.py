@@ -6,7 +6,7 @@ at most; an answer that does not come lapses after GATE_S and then holds nothing
 Trap: `_known` is what the client was sent, not what it took. Only names that are not `_awaited` are confirmed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from .nacks import Nack, accused, trimmed
@@ -162,24 +162,34 @@ class Watch:
         return bool(self._flight and self._flight.response.removed)
 
     @property
+    def unanswered(self) -> Set[str]:
+        """Names that are subscribed to and about which nothing has been said so far."""
+        return self._asked.keys() & self.names.keys()
+
+    @property
     def outdated(self) -> bool:
         """The client runs an older version of something than the one it refused."""
         return self._refusals.outdated(self._wanted())
 
     def missing(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """Names that were asked for, and that no snapshot in use knows."""
-        sets = [one.of(self.type_url) for one in live]
-        return tuple(name for name in self._asked if not any(name in exists for exists in sets))
+        kind = self.type_url
+        there = [(one, one.of(kind)) for one in live]
+        return tuple(
+            name for name in self._asked if not any(name in here or one.awaits(kind, name) for one, here in there)
+        )
 
     def lent(self, live: Iterable[Snapshot]) -> Mapping[str, Framed]:
-        """What was asked for and is gone from the goal, for the sake of a type that is still at an older one."""
-        goal, found = self.goal, dict[str, Framed]()
-        if goal is None or not self._asked:
-            return found
-        for one in sorted((one for one in live if one.serial < goal.serial), key=Snapshot.age):
-            here = one.of(self.type_url)
-            found |= {name: here[name] for name in self._asked if name in here and name not in self._wanted()}
-        return found
+        """What was asked for and is not in the goal: gone from it while a type is still at an older one, or newer."""
+        wanted = self._wanted()
+        return {name: framed for name, framed in self.urgent(live).items() if name not in wanted}
+
+    def urgent(self, live: Iterable[Snapshot]) -> Mapping[str, Framed]:
+        """What was asked for and is there, as new as it is."""
+        if not self._asked:
+            return {}
+        sets = [one.of(self.type_url) for one in sorted(live, key=Snapshot.age)]
+        return {name: here[name] for here in sets for name in self._asked if name in here}
 
     def departures(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """What the client has and no snapshot in use knows."""
@@ -198,16 +208,14 @@ class Watch:
     ) -> tuple[Response, tuple[Framed, ...]]:
         """The next chunk of what is due, or the empty answer to a wildcard that matches nothing new."""
         batch = {**lent, **self._batch()}
-        for name, framed in batch.items():
-            self._due.pop(name, None)
-            self._asked.pop(name, None)
-            self._known[name] = framed.version
-            self._awaited[name] = nonce
         self._leaving.update(lent)
-        versions = {name: framed.version for name, framed in batch.items()}
-        frames = tuple(framed.frame for framed in batch.values())
-        response = self._sent(Response(self.type_url, nonce, goal.serial, versions, frames), now)
+        response = self._sent(self._packed(batch, nonce, goal.serial), now)
         return response, tuple(batch.values())
+
+    def aside(self, urgent: Mapping[str, Framed], nonce: str, serial: int) -> Response:
+        """A response beside the one in flight, for whose answer nothing waits."""
+        self._lapsed[nonce] = self._packed(urgent, nonce, serial)
+        return self._lapsed[nonce]
 
     def removals(self, names: tuple[str, ...], nonce: str, serial: int, now: float) -> Response:
         """Say that there are no such resources. Interest in those subscribed by name is remembered."""
@@ -221,6 +229,15 @@ class Watch:
         self._flight = _Flight(response, now + GATE_S)
         self._greeting = False
         return response
+
+    def _packed(self, batch: Mapping[str, Framed], nonce: str, serial: int) -> Response:
+        for name, framed in batch.items():
+            self._due.pop(name, None)
+            self._asked.pop(name, None)
+            self._known[name] = framed.version
+            self._awaited[name] = nonce
+        versions = {name: framed.version for name, framed in batch.items()}
+        return Response(self.type_url, nonce, serial, versions, tuple(framed.frame for framed in batch.values()))
 
     def _batch(self) -> Mapping[str, Framed]:
         wanted, batch, size = self._wanted(), dict[str, Framed](), 0
