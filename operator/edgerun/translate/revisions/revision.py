@@ -1,7 +1,7 @@
 """A revision: a template of an OriginService, frozen, and how it fares.
 
-Trap: templates are compared as they would be written, never by a stored hash. A newer operator knows more fields: those
-that are not given are left away, so that the same template stays the same one.
+Trap: templates are compared field by field, never by a stored hash. A newer operator knows more fields, and writes the
+same template in another way; a field that is not given equals its default.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,17 +69,27 @@ def newest(revisions: Revisions) -> Revision | None:
 
 def same(one: Template, other: Template) -> bool:
     """Whether they are one revision. Labels and annotations count, their order does not."""
-    return _written(one) == _written(other)
+    return one == other and not _retyped(_written(one), _written(other))
 
 
 def changed_fields(old: Template, new: Template) -> tuple[str, ...]:
     """Where they differ. Values are left out: people put into variables what is better not repeated in a status."""
-    before, after = (msgspec.json.decode(_written(one)) for one in (old, new))
-    return tuple(sorted({field_path(("spec", "template", *path)) for path in _differences(before, after)}))
+    found = _differences(_written(old), _written(new))
+    return tuple(sorted({field_path(("spec", "template", *path)) for path in found}))
 
 
-def _written(template: Template) -> bytes:
-    return msgspec.json.encode(template, order="sorted")
+def _written(template: Template) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(template))
+
+
+def _retyped(old: Any, new: Any) -> bool:
+    """Whether a truth has become a number, or the other way: to Python they are equal, to an API server only one of
+    them is right."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return any(_retyped(value, new[key]) for key, value in old.items() if key in new)
+    if isinstance(old, list) and isinstance(new, list):
+        return any(_retyped(before, after) for before, after in zip(old, new, strict=True))
+    return isinstance(old, bool) != isinstance(new, bool)
 
 
 def _differences(old: Any, new: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
