@@ -40,9 +40,9 @@ fmt: $(READY) ## Format and mend what can be mended by itself
 	@$(BIN)/ruff check --fix --quiet operator tests bench tools examples || true
 	@$(BIN)/ruff format operator tests bench tools examples
 
-bench: $(READY) ## Measure: requests/s, time to the first changed answer, rebuild time, memory, a cluster's operator (8 minutes)
+bench: $(READY) ## Measure: requests/s, what guards cost, keys, rebuilds, a cluster's operator (10 minutes); ARGS="guard keys" for some
 	@tools/wrk.sh
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/run.py $(ARGS)
 
 reference: $(READY) ## Write docs/reference anew from crds/
 	@$(BIN)/python tools/reference.py

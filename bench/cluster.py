@@ -48,6 +48,7 @@ _OURS = (
     "edgeroutes",
     "endpointslices",
     "events",
+    "networkpolicies",
     "originservices",
     "poddisruptionbudgets",
     "secrets",

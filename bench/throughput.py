@@ -1,13 +1,14 @@
 """Requests per second and latency: straight to the origin, and through the edge, in turns within one run.
 
-The origin is an Envoy that answers by itself, so that it is not what is measured. Trap: client, edge and origin share
-the cores of one machine; compare the columns of one run, never the same column of two runs.
+The origin is an Envoy that answers by itself, so that it is not what is measured, and has no guard: what one adds is
+`guarding`'s. Trap: client, edge and origin share the cores of one machine; compare the columns of one run, never the
+same column of two runs.
 """
 
-import re
+import json
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ ROUNDS = 5
 SECONDS = 3
 CONNECTIONS = (1, 32)
 HOST = "bench.localhost"
-_UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Sample:
     requests: float
     requests_per_s: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
 
 
@@ -62,12 +64,21 @@ def available() -> bool:
 
 
 def objects() -> str:
-    bootstrap = (Path(__file__).parent / "origin.yaml").read_text()
-    flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
-    command = [str(binary()), *flags, "--config-yaml", bootstrap]
-    origin = {"template": {"spec": {"containers": [{"command": command}]}}}
     route = {"hostnames": [HOST], "rules": [{"name": "all", "origins": [{"service": {"name": "fast"}}]}]}
+    origin = {**fast_origin(), "guard": "Disabled"}
     return yaml.safe_dump_all([document("OriginService", "fast", origin), document("EdgeRoute", "bench", route)])
+
+
+def fast_origin(*, requests_per_connection: int = 0) -> dict[str, Any]:
+    """The spec of an origin that costs next to nothing; 0 for any number of requests on a connection."""
+    bootstrap = yaml.safe_load((HERE / "origin.yaml").read_text())
+    if requests_per_connection:
+        (chain,) = bootstrap["static_resources"]["listeners"][0]["filter_chains"]
+        limit = {"max_requests_per_connection": requests_per_connection}
+        chain["filters"][0]["typed_config"]["common_http_protocol_options"] = limit
+    flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    command = [str(binary()), *flags, "--config-yaml", json.dumps(bootstrap)]
+    return {"template": {"spec": {"containers": [{"command": command}]}}}
 
 
 def row(origin: str, edge: str, pid: int, connections: int) -> Row:
@@ -85,45 +96,29 @@ def row(origin: str, edge: str, pid: int, connections: int) -> Row:
 def one_round(origin: str, edge: str, pid: int, connections: int) -> tuple[Sample, Sample, dict[str, float]]:
     """Direct, then through the edge, and what each process of the instance spent on the latter."""
     direct = load(origin, connections)
+    through, spent = costing(edge, pid, connections)
+    return direct, through, {name: spent[name] for name in ("control plane", "edge")}
+
+
+def costing(url: str, pid: int, connections: int, *, host: str = HOST) -> tuple[Sample, dict[str, float]]:
+    """One run of wrk, and the microseconds of CPU time that each process of the instance spent on a request."""
     before = cpu.used_s(pid)
-    through = load(edge, connections)
+    sample = load(url, connections, host=host)
     after = cpu.used_s(pid)
-    return direct, through, {name: (after[name] - before[name]) / through.requests * 1e6 for name in before}
+    return sample, {name: (after[name] - before[name]) / sample.requests * 1e6 for name in before}
 
 
 def middle(samples: list[Sample]) -> Sample:
-    return Sample(
-        median(sample.requests for sample in samples),
-        median(sample.requests_per_s for sample in samples),
-        median(sample.p50_ms for sample in samples),
-        median(sample.p99_ms for sample in samples),
-    )
+    return Sample(*(median(getattr(sample, one.name) for sample in samples) for one in fields(Sample)))
 
 
-def load(url: str, connections: int) -> Sample:
+def load(url: str, connections: int, *, host: str = HOST) -> Sample:
     """One run of wrk. An answer that is not 2xx or an error of the connection spoils it."""
-    flags = ["--latency", "--threads", "1", "--connections", str(connections), "--duration", f"{SECONDS}s"]
-    command = ["wrk", *flags, "--header", f"Host: {HOST}", f"{url}/"]
+    flags = ["--threads", "1", "--connections", str(connections), "--duration", f"{SECONDS}s"]
+    command = ["wrk", *flags, "--script", str(HERE / "percentiles.lua"), "--header", f"Host: {host}", f"{url}/"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
+    found = json.loads(said.splitlines()[-1])
+    if found["failed"] or not found["requests"]:
         raise RuntimeError(f"requests failed:\n{said}")
-    return Sample(
-        number(said, r"(\d+) requests in"),
-        number(said, r"Requests/sec:\s+([\d.]+)"),
-        milliseconds(said, "50%"),
-        milliseconds(said, "99%"),
-    )
-
-
-def number(said: str, pattern: str) -> float:
-    found = re.search(pattern, said)
-    if found is None:
-        raise RuntimeError(f"wrk did not say {pattern}:\n{said}")
-    return float(found[1])
-
-
-def milliseconds(said: str, rank: str) -> float:
-    found = re.search(rf"{rank}\s+([\d.]+)(us|ms|s|m)\b", said)
-    if found is None:
-        raise RuntimeError(f"wrk did not say its {rank}:\n{said}")
-    return float(found[1]) * _UNITS_MS[found[2]]
+    rate = found["requests"] / found["duration_us"] * 1e6
+    return Sample(found["requests"], rate, *(found[f"{rank}_us"] / 1000 for rank in ("p50", "p95", "p99")))
