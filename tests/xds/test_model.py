@@ -150,6 +150,7 @@ class Envoy:
         for one in response.resources:
             self.told[response.type_url].pop(one.name, None)
             if bad and not partial:
+                self.waiting.discard(one.name)  # with 503, and nothing helps it
                 self.warm(one.name)  # a cluster does not wait for endpoints that were refused
                 continue
             if one.name not in bad:

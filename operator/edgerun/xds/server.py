@@ -108,9 +108,9 @@ class Server:
         """Make these what the proxies of each fleet should have; the serial by which `Proxy.acked_serial` speaks of it.
 
         Proxies of a fleet that is not among them keep what they have, and are told nothing when they have nothing.
-        `cold` are the clusters of each fleet to which routes lead before they are there: they are not sent, even if they
-        are among the resources. Once one was there, its name must not be cold again, for Envoy asks for a name only
-        once: so it holds an epoch. One that was cold and is left out is denied, which ends the requests held for it.
+        `cold` are the clusters of each fleet to which routes lead before they are there: they are not sent, even if
+        they are among the resources. Once one was there, its name must not be cold again, for Envoy asks for a name
+        only once: so it holds an epoch. One that was cold and is left out is denied: the requests held for it end.
         """
         self._serial += 1
         before, newest = self._newest, dict[str, Snapshot]()
