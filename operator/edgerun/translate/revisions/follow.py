@@ -16,7 +16,7 @@ from ...api.problems import Problem
 from . import traffic
 from .collection import DEFAULT, Retention, collectable
 from .creation import Current, Wanted, current, highest
-from .judgement import Evidence, Order, judged, told
+from .judgement import Evidence, Order, awaited, judged, told
 from .latest import explained, latest_ready
 from .memory import Memory, Rollout, Target
 from .replicas import Duties, Need, needs
@@ -88,7 +88,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
     route = _route(wish, facts, revisions, ready, _before(wish, facts, memory, revisions, ready))
     assigned = traffic.assignment(route.targets, route.rollout)
     newest = found.revision.name if found.revision else ""
-    duties = _duties(facts, assigned, route, newest)
+    duties = _duties(wish, facts, assigned, route, newest)
     used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
     return Outcome(
         memory=Memory(
@@ -153,20 +153,23 @@ def _route(wish: Wish, facts: Facts, revisions: Revisions, ready: str, before: _
     if notice:
         named = frozenset(one.revision_name for one in targets if one.revision_name)
         return before._replace(notice=notice, awaited=named & revisions.keys())
-    state, goal = before.rollout, aim(before.rollout, revisions, ready)
-    look = Look(now=facts.now, acknowledged=facts.acknowledged, ready=goal in revisions and revisions[goal].ready)
-    percent = traffic.latest_percent(targets)
-    return _Route(targets, advanced(state, goal=goal, percent=percent, duration=wish.duration, look=look))
+    state, percent = before.rollout, traffic.latest_percent(targets)
+    goal = revisions.get(aim(state, revisions, ready))
+    if percent and not state.shares and goal is not None and not goal.ready:
+        return before._replace(notice=traffic.not_ready([goal.name], revisions), awaited=frozenset({goal.name}))
+    look = Look(now=facts.now, acknowledged=facts.acknowledged, ready=goal is not None and goal.ready)
+    name = goal.name if goal else ""
+    return _Route(targets, advanced(state, goal=name, percent=percent, duration=wish.duration, look=look))
 
 
-def _duties(facts: Facts, assigned: Assignment, route: _Route, newest: str) -> Duties:
-    reserve = {route.rollout.previous} - {""} if on_trial(route.rollout, facts.now) else set[str]()
+def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, newest: str) -> Duties:
+    tried = wish.max_error_percent is not None and on_trial(route.rollout, facts.now)
     return Duties(
         weighted=frozenset(one.revision_name for one in assigned.weights),
         tagged=frozenset(one.revision_name for one in assigned.tags),
-        awaited=route.awaited,
+        awaited=(route.awaited | {awaited(route.rollout, wish.order)}) - {""},
         draining=frozenset(facts.draining),
-        reserve=frozenset(reserve),
+        reserve=frozenset({route.rollout.previous} - {""} if tried else ()),
         newest=newest,
     )
 

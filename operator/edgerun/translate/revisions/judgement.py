@@ -48,6 +48,14 @@ def judged(state: Rollout, order: Order | None, evidence: Evidence, revisions: R
     return rolled_back(state, name, revisions, message=message, now=evidence.now)
 
 
+def awaited(state: Rollout, order: Order | None) -> str:
+    """Who is to take the traffic back from a revision that is to be undone; "" for nobody."""
+    if order is None or order.verb is Verb.PROMOTE or state.rejects(order.revision_name):
+        return ""
+    alone = not state.rolling and any(share.revision_name == order.revision_name for share in state.shares)
+    return state.previous if alone else ""
+
+
 def told(state: Rollout, ready: str) -> Notice | None:
     """Of the latest ready revision, as long as it gets nothing for that reason."""
     found = next((one for one in state.rejected if one.revision_name == ready), None)

@@ -16,9 +16,9 @@ class Role(StrEnum):
     """Why a revision has replicas; the first that holds."""
 
     ROUTED = "Routed"
+    STARTING = "Starting"
     DRAINING = "Draining"
     RESERVE = "Reserve"
-    STARTING = "Starting"
     TAGGED = "Tagged"
     IDLE = "Idle"
 
@@ -54,11 +54,13 @@ def needs(revisions: Revisions, duties: Duties, *, min_scale: int) -> tuple[Need
 def _role(one: Revision, duties: Duties) -> Role:
     if one.name in duties.weighted:
         return Role.ROUTED
+    if one.name in duties.awaited:
+        return Role.STARTING
     if one.name in duties.draining:
         return Role.DRAINING
     if one.name in duties.reserve:
         return Role.RESERVE
-    if one.name in duties.awaited or (one.name == duties.newest and not one.proven):
+    if one.name == duties.newest and not one.proven:
         return Role.STARTING
     return Role.TAGGED if one.name in duties.tagged else Role.IDLE
 

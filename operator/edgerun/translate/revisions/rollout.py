@@ -59,13 +59,14 @@ def advanced(state: Rollout, *, goal: str, percent: int, duration: timedelta, lo
 
 
 def rolled_back(state: Rollout, name: str, revisions: Revisions, *, message: str, now: datetime) -> Rollout:
-    """Without `name`, for good. Unchanged when there is nobody to take its part."""
+    """Without `name`, for good. Unchanged when nobody can take its part: some errors are better than no answer."""
     rejected = (*state.rejected, Rejected(revision_name=name, message=message, at=now))
     if any(share.revision_name == name for share in state.shares) and state.rolling:
         left = without(state.shares, name)
         state = replace(state, rejected=rejected)
         return replace(state, shares=left) if state.goal != name and len(left) > 1 else _begun(state, left, now)
-    if state.shares and state.shares[0].revision_name == name and state.previous in revisions:
+    previous = revisions.get(state.previous)
+    if state.shares and state.shares[0].revision_name == name and previous is not None and previous.ready:
         shares = _all(state.previous, state.percent)
         return _begun(replace(state, rejected=rejected), shares, now)
     return state

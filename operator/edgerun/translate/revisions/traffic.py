@@ -56,10 +56,21 @@ def unresolved(
         return Notice("RevisionMissing", f"{said} ({there}); the traffic stays as it was")
     awaited = [*dict.fromkeys(name for name in _named(targets) if not _usable(name, revisions, before))]
     if awaited:
-        return _not_ready(awaited, revisions)
+        return not_ready(awaited, revisions)
     if not ready and any(one.latest for one in targets):
         return Notice("RevisionMissing", f'OriginService "{service}" has no ready revision', failed=False)
     return None
+
+
+def not_ready(awaited: Sequence[str], revisions: Revisions) -> Notice:
+    """What is said while these are waited for."""
+    failed = [revisions[name] for name in awaited if revisions[name].failed]
+    if failed:
+        one = failed[0]
+        said = f'revision "{one.name}" failed to become ready: {one.reason}: {one.message}'
+        return Notice("RevisionFailed", f"{said}; the traffic stays as it was")
+    said = " and ".join(f'"{name}"' for name in awaited)
+    return Notice("RevisionNotReady", f"revision {said} is not ready yet; the traffic stays as it was", failed=False)
 
 
 def assignment(targets: Sequence[Target], rollout: Rollout) -> Assignment:
@@ -105,16 +116,6 @@ def _named(targets: Sequence[Target]) -> Iterator[str]:
 
 def _usable(name: str, revisions: Revisions, before: Assignment) -> bool:
     return revisions[name].ready or (revisions[name].proven and name in before.revisions)
-
-
-def _not_ready(awaited: Sequence[str], revisions: Revisions) -> Notice:
-    failed = [revisions[name] for name in awaited if revisions[name].failed]
-    if failed:
-        one = failed[0]
-        said = f'revision "{one.name}" failed to become ready: {one.reason}: {one.message}'
-        return Notice("RevisionFailed", f"{said}; the traffic stays as it was")
-    said = " and ".join(f'"{name}"' for name in awaited)
-    return Notice("RevisionNotReady", f"revision {said} is not ready yet; the traffic stays as it was", failed=False)
 
 
 def _problems(field: str, target: Target) -> Iterator[Problem]:
