@@ -34,7 +34,6 @@ from ...errors import (
 )
 
 JSON = "application/json"
-CLOSING_ROUNDS = 5
 _BEARER = "bearer "
 _OK, _UNAUTHORIZED, _TOO_MANY, _SERVER_ERROR = 200, 401, 429, 500
 _UNTYPED = "failed to create typed patch object"  # how an API server says 500 to an apply with an unknown field
@@ -97,10 +96,7 @@ class Connection:
         return date.astimezone(UTC) + half + timedelta(seconds=elapsed_s() - self._dated_s)
 
     async def close(self) -> None:
-        """What was given up while it connected is closed by the loop alone, in one of its next rounds."""
         await self._api.close()
-        for _ in range(CLOSING_ROUNDS):
-            await asyncio.sleep(0)
 
     async def _call(
         self,
