@@ -13,13 +13,6 @@ from support.apiserver import ApiServer
 from support.faults import FaultyApi
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.apiserver)
-
-
-HERE = Path(__file__).parent
 # A connection that is given up while a test has the server stopped waits for the server's goodbye, as TLS has it, and
 # the loop of the test ends before. The socket is closed all the same, by whoever collects the garbage.
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
@@ -27,7 +20,8 @@ UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if HERE in item.path.parents:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.apiserver)
             item.add_marker(UNCLOSED)
 
 
