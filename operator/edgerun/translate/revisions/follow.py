@@ -88,6 +88,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
     route = _route(wish, facts, revisions, ready, _before(wish, facts, memory, revisions, ready))
     assigned = traffic.assignment(route.targets, route.rollout)
     newest = found.revision.name if found.revision else ""
+    forgotten = found.revision is None or found.revision.name not in _named(memory)
     duties = _duties(wish, facts, assigned, route, newest)
     used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
     return Outcome(
@@ -100,25 +101,32 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
         ),
         assignment=assigned,
         revisions=tuple(_dated(one, used, facts.now) for one in revisions.values()),
-        made=found.revision if found.new else None,
+        made=found.revision if found.new and forgotten else None,
         collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),
         needs=needs(revisions, duties, min_scale=wish.min_scale),
         problems=(*found.problems, *route.problems),
         created=explained(found.revision, ready),
         routed=route.notice,
         rolled_back=told(route.rollout, ready),
-        again=due(route.rollout, facts.now),
+        again=due(route.rollout, facts.now) if forgotten or not found.new else facts.now,
     )
 
 
 def _proven(revisions: Revisions, memory: Memory) -> Revisions:
     """What has traffic was ready, whether or not somebody came to write that down."""
-    known = {memory.latest_ready_revision_name, *(one.revision_name for one in memory.traffic)}
-    known |= {share.revision_name for share in memory.rollout.shares}
+    known = _named(memory)
     return {
         name: replace(one, proven=True) if not one.proven and (one.ready or name in known) else one
         for name, one in revisions.items()
     }
+
+
+def _named(memory: Memory) -> frozenset[str]:
+    """All that got something. One of them that was deleted is not made anew before that is written down: it would pass
+    for the one that it replaces."""
+    named = (one.revision_name for one in memory.traffic)
+    shared = (one.revision_name for one in memory.rollout.shares)
+    return frozenset((memory.latest_ready_revision_name, *named, *shared))
 
 
 def _current(wish: Wish, facts: Facts, memory: Memory, revisions: Revisions) -> Current:

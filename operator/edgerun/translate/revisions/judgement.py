@@ -67,12 +67,17 @@ def told(state: Rollout, ready: str) -> Notice | None:
 
 def _obeyed(state: Rollout, order: Order, revisions: Revisions, ready: str, now: datetime) -> Rollout:
     name = order.revision_name
-    has = any(share.revision_name == name for share in state.shares)
     if order.verb is Verb.PROMOTE:
+        has = any(share.revision_name == name for share in state.shares)
         return promoted(state, name) if name == ready and (has or revisions[name].ready) else state
-    if state.rejects(name):
-        return state
+    return state if state.rejects(name) else _undone(state, name, revisions, now)
+
+
+def _undone(state: Rollout, name: str, revisions: Revisions, now: datetime) -> Rollout:
+    """Unless all others are worse: the oldest of a rollout is who takes the traffic back, and somebody has to serve."""
     message = f'revision "{name}" was undone by hand'
-    if has:
-        return rolled_back(state, name, revisions, message=message, now=now)
-    return refused(state, name, message=message, now=now)
+    if any(share.revision_name == name for share in state.shares):
+        oldest = state.rolling and state.shares[0].revision_name == name
+        return state if oldest else rolled_back(state, name, revisions, message=message, now=now)
+    others = any(one.proven and one.name != name and not state.rejects(one.name) for one in revisions.values())
+    return refused(state, name, message=message, now=now) if others else state

@@ -233,6 +233,8 @@ def test_a_revision_of_a_given_name_that_is_made_again_has_to_become_ready_again
     life.deploy(blue)
     del life.there["cart-blue"]
     found = life.look(blue)
+    assert (found.made, found.again) == (None, START)  # before what it had is forgotten
+    found = life.look(blue)
     assert found.made
     assert found.made.name == "cart-blue"
     found = life.look(blue)
