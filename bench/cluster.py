@@ -2,6 +2,7 @@
 
 The same objects are given to the API server before, with no operator at work: that time is the control. What the
 operator writes is counted by the API server. Nothing behind it makes pods: Programmed is what Envoy acknowledges.
+`unguarded` instead of `measured` has the same origins without guards and NetworkPolicies.
 Trap: a process of its own (`PYTHONPATH=tests:. python bench/cluster.py measured`), for it borrows from the tests.
 """
 
@@ -66,27 +67,29 @@ def missing() -> str:
     return apiserver.missing() or chart.missing()
 
 
-async def measured() -> dict[str, Any]:
+async def measured(*, guarded: bool = True) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="edgerun-bench-")))
         server = stack.enter_context(running(folder / "server"))
         await install_crds(server)
         client = await stack.enter_async_context(connected(server.kubeconfig))
         await new_namespaces(client, "edge-system", "shop", "control")
-        control_s = await created(client, "control")
+        control_s = await created(client, "control", guarded)
         place = install(server, "edge-system", "shop", folder)
         operator = await stack.enter_async_context(operating(place, folder))
         await stack.enter_async_context(proxy(client, place, folder, operator))
-        return {"routes": ROUTES, "origins": ORIGINS, "control_s": control_s} | await burst(client, server, operator)
+        return {"routes": ROUTES, "origins": ORIGINS, "control_s": control_s} | await burst(
+            client, server, operator, guarded
+        )
 
 
-async def burst(client: Client, server: ApiServer, operator: "Operator") -> dict[str, Any]:
+async def burst(client: Client, server: ApiServer, operator: "Operator", guarded: bool) -> dict[str, Any]:
     """All objects at once, until they are programmed; then a long time in which nothing happens."""
     before, cpu_before_s = writes(server), operator.cpu_s
     memory_before_mib = operator.memory_mib("VmRSS")
     async with programmed(server, "shop") as times:
         began = time.monotonic()
-        applied_s = await created(client, "shop")
+        applied_s = await created(client, "shop", guarded)
         await eventually(lambda: len(times) == ROUTES, within_s=WITHIN_S, step_s=0.05, what=f"{len(times)} programmed")
     after_s = sorted(at - began for at in times.values())
     busy_s = operator.cpu_s - cpu_before_s
@@ -120,7 +123,7 @@ async def new_namespaces(client: Client, *names: str) -> None:
         await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-async def created(client: Client, namespace: str) -> float:
+async def created(client: Client, namespace: str, guarded: bool) -> float:
     """How long the API server takes to have them all."""
     began, slots = time.monotonic(), asyncio.Semaphore(CONCURRENCY)
 
@@ -128,12 +131,14 @@ async def created(client: Client, namespace: str) -> float:
         async with slots:
             await client.create(one)
 
-    await asyncio.gather(*(create(one) for one in objects(namespace)))
+    await asyncio.gather(*(create(one) for one in objects(namespace, guarded)))
     return time.monotonic() - began
 
 
-def objects(namespace: str) -> list[dict[str, Any]]:
+def objects(namespace: str, guarded: bool) -> list[dict[str, Any]]:
     origins = [origin_service(namespace, f"origin-{number}") for number in range(ORIGINS)]
+    for one in () if guarded else origins:
+        one["spec"] |= {"guard": "Disabled", "access": {"ingress": "All"}}
     return [*origins, *(route(namespace, number) for number in range(ROUTES))]
 
 
@@ -263,4 +268,5 @@ def _writes(text: str) -> Iterator[tuple[str, int]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(missing() if sys.argv[1] == "missing" else asyncio.run(measured())))
+    what = sys.argv[1]
+    print(json.dumps(missing() if what == "missing" else asyncio.run(measured(guarded=what != "unguarded"))))
