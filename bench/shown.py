@@ -35,17 +35,30 @@ def sample(values: dict[str, float]) -> tuple[str, str, str]:
 
 
 def guard(found: dict[str, Any]) -> str:
-    header = ("CONNECTIONS", "", "", "REQUESTS/S", "P50 MS", "P95 MS", "P99 MS", "CPU: EDGE µS", "GUARD µS", "REST µS")
+    header = (
+        "CONNECTIONS",
+        "",
+        "",
+        "REQUESTS/S",
+        "P50 MS",
+        "P95 MS",
+        "P99 MS",
+        "CPU: EDGE µS",
+        "GUARD µS",
+        "CONTROL PLANE µS",
+    )
     lines = []
     for row in found["rows"]:
         lines.append(
             (row["kind"], str(row["connections"]), "without", *ranks(row["control"]), *spent(row["control_us"]))
         )
         lines.append(("", "", "guarded", *ranks(row["guarded"]), *spent(row["guarded_us"])))
-        added = row["added_ms"]
         ratio = f"x {median(row['ratios']):.2f} ({row['ratios'][0]:.2f} to {row['ratios'][-1]:.2f})"
         more = {name: row["guarded_us"][name] - us for name, us in row["control_us"].items()}
-        lines.append(("", "", "added", ratio, *(f"{added[rank]:+.3f}" for rank in added), *spent(more, "+")))
+        times = (
+            f"{ms:+.3f} (x {row['guarded'][rank] / row['control'][rank]:.1f})" for rank, ms in row["added_ms"].items()
+        )
+        lines.append(("", "", "added", ratio, *times, *spent(more, "+")))
     memory = [
         (when, *(f"{mib[name]:.1f}" for name in ("rss", "pss", "private"))) for when, mib in found["memory"].items()
     ]
