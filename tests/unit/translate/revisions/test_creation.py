@@ -112,13 +112,14 @@ def test_a_mistake_leaves_the_current_revision_whatever_is_newer() -> None:
     [
         ("cart-green", 'revision "cart-green" is there already, of another template'),
         ("cart-theirs", 'revision "cart-theirs" is that of another OriginService; give another name, or none'),
-        ("cart-00002", '"cart-00002" is the name of a revision that is gone; the next one is cart-00006'),
+        ("cart-00002", '"cart-00002" is the name of a revision that is gone; the next one is cart-00008'),
+        ("cart-00007", '"cart-00007" is the name of a revision that is gone; the next one is cart-00008'),
         ("green", '"green" must have prefix "cart-"'),
     ],
 )
 def test_a_name_that_cannot_be_had_is_told_with_the_way_out(name: str, words: str) -> None:
     there = revisions(revision("cart-green", number=4, image="one"), revision("cart-blue", number=5, image="two"))
-    answer = found(there, "three", name, before="cart-blue", taken={"cart-theirs"}, remembered=5)
+    answer = found(there, "three", name, before="cart-blue", taken={"cart-theirs"}, remembered=7)
     assert words in said(answer)
 
 

@@ -194,6 +194,19 @@ def test_a_revision_is_undone_as_soon_as_the_one_before_can_take_its_traffic() -
     assert written(life.look(undo).assignment.weights) == ["cart-00001 100"]
 
 
+def test_traffic_that_comes_back_to_the_latest_revision_waits_for_it() -> None:
+    life = Life()
+    life.deploy(wish("one"))
+    life.deploy(wish("two"))
+    life.look(wish("two", targets=(pinned("cart-00001", 100),)))
+    life.becomes("cart-00002", STARTING)  # it has no replica any more
+    found = life.look(wish("two"))
+    assert written(found.assignment.weights) == ["cart-00001 100"]
+    assert roles(found)["cart-00002"] == (Role.STARTING, 1)
+    life.becomes("cart-00002", READY)
+    assert written(life.look(wish("two")).assignment.weights) == ["cart-00002 100"]
+
+
 def test_the_part_of_a_deleted_revision_goes_to_the_latest_ready_one() -> None:
     life, split = Life(), (latest(90), pinned("cart-00001", 10, "stable"))
     life.deploy(wish("one"))

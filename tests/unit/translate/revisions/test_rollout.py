@@ -70,6 +70,7 @@ def test_every_share_and_every_moment_is_that_of_knative(number: int) -> None:
         (100, 5, 60, Pace(99, 1.0)),
         (2, 300, 1, Pace(1, 299.0)),
         (10, 14, -3600, Pace(1, 13 / 9)),
+        (6, 3, 0, Pace(3, 1.0)),
     ],
 )
 def test_the_pace_comes_from_the_duration_and_from_how_long_the_first_percent_took(

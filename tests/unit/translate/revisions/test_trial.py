@@ -132,6 +132,12 @@ def test_a_revision_can_be_undone_before_it_gets_anything() -> None:
     assert state.shares == before.shares
 
 
+def test_who_takes_the_traffic_back_and_who_is_alone_cannot_be_undone() -> None:
+    undo = Order(Verb.UNDO, "cart-00001")
+    assert judge(ROLLING, undo) == ROLLING
+    assert judged(Rollout(), undo, Evidence(now=START), revisions("cart-00001"), ready="cart-00001") == Rollout()
+
+
 def test_a_promoted_revision_has_everything_also_when_it_was_rolled_back_from() -> None:
     promote = Order(Verb.PROMOTE, "cart-00002")
     for before in (ROLLING, judge(ROLLING, seen=window(100, 100))):
