@@ -69,9 +69,11 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def fleet(directory: Path, xds_socket: Path, names: tuple[str, ...]) -> AsyncIterator[tuple[Proxy, ...]]:
+async def fleet(
+    directory: Path, xds_socket: Path, names: tuple[str, ...], *, load_reports: bool = False
+) -> AsyncIterator[tuple[Proxy, ...]]:
     """Envoys that connect to `xds_socket`, killed when the block is left."""
-    proxies = tuple(_proxy(directory, xds_socket, name) for name in names)
+    proxies = tuple(_proxy(directory, xds_socket, name, load_reports) for name in names)
     try:
         for proxy in proxies:
             await proxy.start()
@@ -81,9 +83,11 @@ async def fleet(directory: Path, xds_socket: Path, names: tuple[str, ...]) -> As
             await proxy.kill()
 
 
-def _proxy(directory: Path, xds_socket: Path, name: str) -> Proxy:
+def _proxy(directory: Path, xds_socket: Path, name: str, load_reports: bool) -> Proxy:
     port, admin_socket, config = free_port(), directory / f"{name}.sock", directory / f"{name}.json"
-    settings = bootstrap(node_id=name, cluster="default", xds_socket=xds_socket, admin_socket=admin_socket)
+    settings = bootstrap(
+        node_id=name, cluster="default", xds_socket=xds_socket, admin_socket=admin_socket, load_reports=load_reports
+    )
     settings["static_resources"]["listeners"] = [_static_listener(port)]
     config.write_text(json.dumps(settings))
     return Proxy(name, port, admin_socket, config)

@@ -208,11 +208,11 @@ class Witness:
     def refused(self, refused: Refused) -> None:
         self.refusals.append(refused)
 
-    def demanded(self, proxy: Proxy, names: Set[str]) -> None:
-        self.demands.append(("demanded", proxy.id, tuple(sorted(names))))
+    def demanded(self, proxy: str, names: Set[str]) -> None:
+        self.demands.append(("demanded", proxy, tuple(sorted(names))))
 
-    def undemanded(self, proxy: Proxy, names: Set[str]) -> None:
-        self.demands.append(("undemanded", proxy.id, tuple(sorted(names))))
+    def undemanded(self, proxy: str, names: Set[str]) -> None:
+        self.demands.append(("undemanded", proxy, tuple(sorted(names))))
 
 
 class Client:
@@ -263,15 +263,16 @@ async def connected(
     options: Iterable[tuple[str, Any]] = (),
     metadata: Sequence[tuple[str, str]] = (),
     ca: bytes = b"",
+    method: str = METHOD,
 ) -> AsyncIterator[Client]:
     """A stream to the server at `address`, cut when the block ends. With `ca` the server must be one that it signed."""
     async with _channel(address, ca, list(options)) as channel:
-        method = channel.stream_stream(
-            METHOD,
+        begin = channel.stream_stream(
+            method,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
         )
-        call = method(metadata=metadata)
+        call = begin(metadata=metadata)
         try:
             yield Client(call, fleet)
         finally:

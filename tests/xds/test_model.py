@@ -2,8 +2,8 @@
 
 The client applies clusters and listeners one by one, refuses routes and endpoints by the response, ACKs clusters only
 when they are warm, asks for the endpoints and routes that what it holds needs, and reconnects with what it holds.
-Routes also lead to an origin that sleeps and wakes, each time under another name. The client asks for a name once in
-its life, holds requests until it comes, and repeats all that it ever asked for when it reconnects.
+Routes also lead to an origin that sleeps and wakes, each time under another name. The client holds requests for it
+until its cluster comes; that it asks for it is told elsewhere.
 Messages travel in order, one at a time, and each step of either side happens when the machine says so.
 """
 
@@ -125,14 +125,11 @@ class Envoy:
     refused: set[tuple[str, str]] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     secret: set[str] = field(default_factory=set)  # held, but no server can know: it came with something refused
-    asked: dict[str, None] = field(default_factory=dict)  # clusters, ever
     waiting: set[str] = field(default_factory=set)  # clusters for which requests are held
-    unsent: list[str] = field(default_factory=list)  # questions that wait until no cluster is warming
 
     def connect(self) -> None:
         self.secret = {name for one in TYPES for name in self.held[one] if name not in self.told[one]}
         self.outbox, self.held_acks, self.begun = [], [], set()
-        self.unsent = []
         empty = {name for name in self.warming if name.startswith(SLEEPER) and name not in self.held[ENDPOINTS]}
         self.active |= self.warming - empty  # after initial_fetch_timeout, with the endpoints that it has
         self.warming = empty
@@ -141,7 +138,7 @@ class Envoy:
             if type_url in self.wants and not self.wants[type_url]:
                 continue
             self.begun.add(type_url)
-            wanted = self.wants.get(type_url, {"*": None, **self.asked} if type_url == CLUSTER and self.asked else {})
+            wanted = self.wants.get(type_url, {})
             self.outbox.append(subscription(type_url, *wanted, held=self.told[type_url]))
 
     def receive(self, response: Any) -> None:
@@ -158,7 +155,6 @@ class Envoy:
             if not bad:
                 self.told[response.type_url][one.name] = one.version
         for name in response.removed_resources:
-            assert (response.type_url, name) not in {(CLUSTER, one) for one in self.waiting}, "held requests are ended"
             self.remove(response.type_url, name)
         self.refused |= {(response.type_url, name) for name in bad}
         text = f"Error adding/updating cluster(s) {', '.join(f'{name}: bad' for name in bad)}" if partial else "bad"
@@ -202,24 +198,14 @@ class Envoy:
             self.active.add(name)
         self.serve_held()
         if not self.warming:
-            self.outbox += self.held_acks + [subscription(CLUSTER, one) for one in self.unsent]
-            self.held_acks, self.unsent = [], []
+            self.outbox += self.held_acks
+            self.held_acks = []
 
     def request(self) -> None:
         """A request for whatever sleeps, as the routes in use have it."""
         for name in sorted(self.used()):
             if name.startswith(SLEEPER) and name not in self.active:
                 self.waiting.add(name)
-                self.ask(name)
-
-    def ask(self, name: str) -> None:
-        if name in self.asked:
-            return
-        self.asked[name] = None
-        if self.warming:
-            self.unsent.append(name)
-        else:
-            self.outbox.append(subscription(CLUSTER, name))
 
     def serve_held(self) -> None:
         for name in self.waiting & self.active:
@@ -399,7 +385,6 @@ class Conversation(RuleBasedStateMachine):
             extra = {name for name in held if name not in wanted[type_url] and (type_url, name) not in refused}
             assert not extra - self.envoy.secret or keeps_old, f"{extra} of {type_url} are left over"
         assert self.newest
-        assert self.session.demand == self.sleeper.cold & self.envoy.asked.keys(), "nobody hears of a held request"
         assert self.envoy.waiting <= self.sleeper.cold, "requests are held though the cluster is there"
         booted = {LISTENER, ROUTES} <= self.envoy.begun
         if booted and not refused:

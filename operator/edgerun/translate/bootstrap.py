@@ -68,6 +68,15 @@ _CLUSTER_NAME = rf"(origin/[^.]+|url/.+_[0-9]+@[^.]+|{XDS_CLUSTER}|{ADMIN_CLUSTE
 _TYPE = "type.googleapis.com/envoy.extensions."
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
+_LOAD_REPORTS: dict[str, Any] = {
+    "cluster_manager": {
+        "load_stats_config": {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+        }
+    }
+}
 
 
 def bootstrap(
@@ -79,11 +88,14 @@ def bootstrap(
     max_heap_bytes: int = 2 * GIB,
     max_downstream_connections: int = MAX_CONNECTIONS,
     static: Static | None = None,
+    load_reports: bool = False,
 ) -> dict[str, Any]:
-    """The bootstrap of a proxy whose control plane listens on `xds_socket`; `static` is what a guard has beside it."""
+    """The bootstrap of a proxy whose control plane listens on `xds_socket`; `static` is what a guard has beside it.
+    With `load_reports` it tells the control plane each second what its clusters are busy with."""
     node = {"id": node_id, "cluster": cluster}
     clusters = [_xds_socket_cluster(xds_socket), *([_admin_cluster(admin_socket)] if static else ())]
-    return _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
+    made = _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
+    return made | (_LOAD_REPORTS if load_reports else {})
 
 
 def pod_bootstrap(
@@ -95,6 +107,7 @@ def pod_bootstrap(
     max_heap_bytes: int = 2 * GIB,
     max_downstream_connections: int = MAX_CONNECTIONS,
     static: Static | None = None,
+    load_reports: bool = False,
 ) -> dict[str, Any]:
     """The bootstrap of an edge pod, one for the whole fleet: the node's id comes from `--service-node`.
 
@@ -102,7 +115,9 @@ def pod_bootstrap(
     LDS to tell the proxy's own metrics.
     """
     clusters = [xds_service_cluster(XDS_CLUSTER, channel, config_folder), _admin_cluster(admin_socket)]
-    return _bootstrap({"cluster": fleet}, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
+    node = {"cluster": fleet}
+    made = _bootstrap(node, admin_socket, clusters, max_heap_bytes, max_downstream_connections, static)
+    return made | (_LOAD_REPORTS if load_reports else {})
 
 
 def guard_bootstrap(

@@ -44,13 +44,13 @@ class Observer(Protocol):
 
 
 class Demand(Protocol):
-    """Hears who holds requests for clusters that are cold. Of a proxy that leaves all names are undemanded."""
+    """Hears which cold clusters the proxy with this id asks for. It must not publish before it has returned."""
 
-    def demanded(self, proxy: Proxy, names: Set[str]) -> None:
-        """It asked for these."""
+    def demanded(self, proxy: str, names: Set[str]) -> None:
+        """It holds requests for these."""
 
-    def undemanded(self, proxy: Proxy, names: Set[str]) -> None:
-        """It waits for these no more, or waits for a cluster that is not cold any longer."""
+    def undemanded(self, proxy: str, names: Set[str]) -> None:
+        """It is gone, or these are not cold any more."""
 
 
 class Traffic(Protocol):

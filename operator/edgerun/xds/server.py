@@ -1,4 +1,4 @@
-"""The delta ADS server: one gRPC method, one stream per proxy, one newest snapshot for each fleet of them.
+"""The server of proxies: delta ADS, one stream per proxy, and beside it what they ask for and what they report.
 
 It assigns serials and knows who is connected, and to which fleet a proxy belongs. What a stream may be told when is the
 session's affair.
@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from envoy.service.discovery.v3 import discovery_pb2
 
 from ..errors import SettingsError
-from ..translate.plan import Resources
-from .authentication import Authenticator, caller
+from ..translate.plan import CLUSTER, Resources
+from . import demand, load_reports
+from .authentication import Authenticator, Identity, caller
+from .demand import Questions
+from .load_reports import Ear, LoadReports
 from .observer import Demand, Observer, Proxy, Refused, Traffic
+from .side import introduced
 from .snapshot import Snapshot, snapshot
 from .stream import Stream
 
@@ -57,11 +62,15 @@ class Server:
         observer: Observer,
         authenticate: Authenticator | None = None,
         traffic: Traffic | None = None,
-        demand: Demand | None = None,
+        demands: Demand | None = None,
+        loads: Ear | None = None,
     ) -> None:
         self._observer = observer
         self._traffic = traffic
-        self._demand = demand
+        self._hears_demand = demands
+        self._questions: set[Questions] = set()
+        self._closing = asyncio.Event()
+        self._reports = LoadReports(loads, self._clusters_of, self._closing) if loads else None
         self._authenticate = authenticate
         self._streams: set[Stream] = set()
         self._serial = 0
@@ -82,8 +91,7 @@ class Server:
         interceptors = [self._authenticate] if self._authenticate else []
         options = _options(_HOUR_MS if credentials else 11 * _HOUR_MS)
         self._server = grpc.aio.server(options=options, interceptors=interceptors)
-        method = grpc.stream_stream_rpc_method_handler(self._serve)  # no (de)serialiser: bytes in, bytes out
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})])
+        self._server.add_generic_rpc_handlers(self._handlers())
         if credentials:
             self._server.add_secure_port(address, credentials)
         else:
@@ -100,6 +108,7 @@ class Server:
             tasks.create_task(self._server.stop(grace_s), name="xds stop")  # GOAWAY first, then the streams' ends
             for stream in self._streams:
                 stream.close()
+            self._closing.set()
         self._server = None
         if self._socket:
             self._socket.unlink(missing_ok=True)
@@ -119,6 +128,8 @@ class Server:
         self._newest = newest
         for stream in self._streams:
             stream.refresh()
+        for questions in self._questions:
+            questions.refresh()
         return self._serial
 
     def proxies(self) -> tuple[Proxy, ...]:
@@ -127,13 +138,13 @@ class Server:
 
     def demand(self) -> Mapping[str, int]:
         """The cold clusters that proxies ask for now, and how many of them do."""
-        return Counter(name for stream in self._streams for name in stream.demand)
+        return Counter(name for stream in self._questions for name in stream.demand)
 
     async def demand_other_than(self, seen: Mapping[str, int]) -> Mapping[str, int]:
         """The demand as soon as it is not what was `seen`."""
-        while (demand := self.demand()) == seen:
+        while (now := self.demand()) == seen:
             await self._changed.wait()
-        return demand
+        return now
 
     async def acknowledged(self, serial: int, timeout_s: float, *, among: Callable[[str], bool] | None = None) -> bool:
         """Whether all connected proxies of the published fleets, or `among` these, serve `serial` within `timeout_s`.
@@ -147,9 +158,38 @@ class Server:
             return False
         return True
 
+    def _handlers(self) -> list[grpc.GenericRpcHandler]:
+        """Without (de)serialisers: bytes in, bytes out."""
+        methods = [(SERVICE, METHOD, self._serve), (demand.SERVICE, demand.METHOD, self._answer)]
+        if self._reports:
+            methods.append((load_reports.SERVICE, load_reports.METHOD, self._hear))
+        return [
+            grpc.method_handlers_generic_handler(service, {method: grpc.stream_stream_rpc_method_handler(handler)})
+            for service, method, handler in methods
+        ]
+
+    async def _hear(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        assert self._reports
+        await self._reports.serve(requests, context, self._proven())
+
+    async def _answer(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        who, first = await introduced(requests, discovery_pb2.DeltaDiscoveryRequest, self._proven())
+        if first is None:
+            return
+        stream = Questions(who, self._closing, self._announce, self._newest_of, self._hears_demand)
+        self._questions.add(stream)
+        try:
+            await stream.serve(first, requests, context)
+        finally:
+            self._questions.discard(stream)
+        if stream.ending:
+            await context.abort(*stream.ending)
+
+    def _proven(self) -> Identity | None:
+        return caller.get() if self._authenticate else None
+
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        identity = caller.get() if self._authenticate else None
-        stream = Stream(self._observer, self._announce, self._newest_of, identity, self._traffic, self._demand)
+        stream = Stream(self._observer, self._announce, self._newest_of, self._proven(), self._traffic)
         self._streams.add(stream)
         try:
             await stream.run(requests, context)
@@ -160,6 +200,10 @@ class Server:
 
     def _newest_of(self, fleet: str) -> Snapshot | None:
         return self._newest.get(fleet)
+
+    def _clusters_of(self, fleet: str) -> Set[str]:
+        newest = self._newest.get(fleet)
+        return newest.of(CLUSTER).keys() if newest else frozenset()
 
     def _announce(self) -> None:
         """Wake everybody who waits for a change, once."""

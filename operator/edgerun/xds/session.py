@@ -4,9 +4,7 @@ Make before break. Types work in ranks, each towards the newest snapshot that al
 route is sent when its clusters are warm, not before. What is gone is removed last, when no snapshot knows it that any
 type is still at: newer snapshots wait at most for the ACK of a removal, and removals do not starve behind them.
 Clusters, endpoints and secrets share the first rank, because an ACK of clusters waits for the other two.
-A cluster may be cold: asked for, it is not denied but sent when it is there, past everything else, for the client holds
-requests until then. Names that it asked for in earlier times are denied like all that are not known: it repeats every
-one on each new stream, though nobody waits for them.
+A cluster that was cold goes past everything else, because clients hold requests until it comes.
 Trap: where a route is refused, an older one stays in use, so removals wait until the client takes another.
 """
 
@@ -44,20 +42,15 @@ class Session:
         self.acked_serial = 0
         self._newest: Snapshot | None = None
         self._watches: dict[str, Watch] = {}
+        self._woken: set[str] = set()  # clusters that were cold
         self._nonces = 0
         self._introduced_by: float | None = None  # by then a client has said all that it subscribes to, or never will
 
-    @property
-    def demand(self) -> Set[str]:
-        """The cold clusters that the client asked for."""
-        clusters = self._watches.get(CLUSTER)
-        if clusters is None or self._newest is None or not self._newest.cold:
-            return frozenset()
-        return clusters.unanswered & self._newest.cold
-
     def publish(self, snapshot: Snapshot) -> None:
         """Make `snapshot` what the client should have; whatever was to come before it and is not sent never will be."""
-        self._newest = snapshot
+        before, self._newest = self._newest, snapshot
+        self._woken |= before.cold if before else set()
+        self._woken &= snapshot.of(CLUSTER).keys()
 
     def on_request(self, request: discovery_pb2.DeltaDiscoveryRequest, now: float) -> Nack | None:
         """Take in what the client says. Its subscriptions count whatever the nonce; a NACK is also returned."""
@@ -142,15 +135,16 @@ class Session:
         return response
 
     def _aside(self, live: Live, newest: Snapshot) -> Response | None:
-        """Clusters that the client asked for, which would have to wait: behind one that does not become warm, say. It
-        holds requests for them."""
+        """What was cold does not wait until its turn comes: before it there may be one that never becomes warm."""
         clusters = self._watches.get(CLUSTER)
-        if clusters is None or not (urgent := clusters.urgent(live)):
+        if clusters is None:
             return None
-        if not (clusters.busy or clusters.missing(live) or self._endpoints_engaged(live)):
+        self._woken = {name for name in self._woken if clusters.lacks(name)}
+        in_turn = clusters.goal is newest and not clusters.busy and not self._endpoints_engaged(live)
+        if in_turn or not self._woken:
             return None
-        self._repeat_endpoints(tuple(urgent.values()))
-        return clusters.aside(urgent, self._nonce(), newest.serial)
+        here = newest.of(CLUSTER)
+        return clusters.aside({name: here[name] for name in self._woken}, self._nonce(), newest.serial)
 
     def _endpoints_engaged(self, live: Live) -> bool:
         """Whether endpoints could not go out right behind clusters."""

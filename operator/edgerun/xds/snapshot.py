@@ -2,8 +2,8 @@
 
 Concatenated protobuf messages merge, so a response is a small head of its own followed by frames that exist already.
 A type whose resources did not change keeps its very mapping from one snapshot to the next: `is` tells "nothing new".
-A snapshot also says which clusters are cold: routes lead to them, there are none so far, and a proxy that asks for one
-waits. It is told of none that has no endpoints, for then Envoy would answer 503 to all requests that it holds.
+A snapshot also says which clusters are cold: routes lead to them before they are there, and proxies hold the requests.
+One stays cold until it has endpoints, for without any Envoy would answer 503 to all requests that it holds.
 Trap: a version must be a hash of the content. Frames are reused by it, and proxies compare it after a reconnect.
 """
 
@@ -40,10 +40,6 @@ class Snapshot:
 
     def of(self, type_url: str) -> FramedSet:
         return self.sets.get(type_url, _NOTHING)
-
-    def awaits(self, type_url: str, name: str) -> bool:
-        """Whether there will be such a resource, when it is asked for."""
-        return type_url == CLUSTER and name in self.cold
 
     def age(self) -> int:
         """For sorting, the oldest first."""

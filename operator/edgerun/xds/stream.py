@@ -7,7 +7,7 @@ Trap: `write` returns when HTTP/2 flow control has let the bytes go, which is ne
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from .authentication import Identity
 from .nacks import Nack
-from .observer import Demand, Observer, Proxy, Refused, Traffic
+from .observer import Observer, Proxy, Refused, Traffic
 from .session import Session
 from .snapshot import Snapshot
 
@@ -40,17 +40,14 @@ class Stream:
         newest: Callable[[str], Snapshot | None],
         identity: Identity | None = None,
         traffic: Traffic | None = None,
-        demand: Demand | None = None,
     ) -> None:
         self.proxy: Proxy | None = None
-        self.demand: Set[str] = frozenset()
         self.ending: tuple[grpc.StatusCode, str] | None = None
         self._observer = observer
         self._changed = changed
         self._newest = newest
         self._identity = identity
         self._traffic = traffic
-        self._listener = demand
         self._session = Session()
         self._wake = asyncio.Event()
 
@@ -60,7 +57,6 @@ class Stream:
         if newest:
             self._session.publish(newest)
             self._wake.set()
-        self._listen()
 
     def close(self) -> None:
         """Have `run` return as soon as the response that is being written is out."""
@@ -89,7 +85,6 @@ class Stream:
                 return
             nack = self._session.on_request(request, _now())
             proxy = self.proxy or self._greet()
-            self._listen()
             if nack:
                 self._report(proxy, nack)
             self._wake.set()
@@ -117,33 +112,17 @@ class Stream:
         proven = self._identity or Identity(node.cluster)
         self.proxy = Proxy(proven.pod or node.id, proven.fleet, datetime.now(UTC))
         logger.info("proxy %s of %s connected", self.proxy.id or "?", self.proxy.fleet or "?")
-        self._observer.connected(self.proxy)
         self.refresh()
         self._changed()
+        self._observer.connected(self.proxy)
         return self.proxy
 
     def _part(self) -> None:
-        self._demanding(frozenset())
         proxy, self.proxy = self.proxy, None
         if proxy:
             logger.info("proxy %s of %s disconnected", proxy.id or "?", proxy.fleet or "?")
             self._changed()
             self._observer.disconnected(proxy)
-
-    def _listen(self) -> None:
-        """Notice what the proxy waits for; nothing, when its fleet is not there any more."""
-        there = self.proxy and self._newest(self.proxy.fleet)
-        self._demanding(self._session.demand if there else frozenset())
-
-    def _demanding(self, demand: Set[str]) -> None:
-        before, self.demand = self.demand, frozenset(demand)
-        if self.proxy is None or before == self.demand:
-            return
-        self._changed()
-        if self._listener and (new := self.demand - before):
-            self._listener.demanded(self.proxy, new)
-        if self._listener and (old := before - self.demand):
-            self._listener.undemanded(self.proxy, old)
 
     def _credit(self) -> None:
         serial = self._session.acked_serial

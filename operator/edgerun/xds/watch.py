@@ -6,7 +6,7 @@ at most; an answer that does not come lapses after GATE_S and then holds nothing
 Trap: `_known` is what the client was sent, not what it took. Only names that are not `_awaited` are confirmed.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .nacks import Nack, accused, trimmed
@@ -162,34 +162,25 @@ class Watch:
         return bool(self._flight and self._flight.response.removed)
 
     @property
-    def unanswered(self) -> Set[str]:
-        """Names that are subscribed to and about which nothing has been said so far."""
-        return self._asked.keys() & self.names.keys()
-
-    @property
     def outdated(self) -> bool:
         """The client runs an older version of something than the one it refused."""
         return self._refusals.outdated(self._wanted())
 
     def missing(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """Names that were asked for, and that no snapshot in use knows."""
-        kind = self.type_url
-        there = [(one, one.of(kind)) for one in live]
-        return tuple(
-            name for name in self._asked if not any(name in here or one.awaits(kind, name) for one, here in there)
-        )
+        sets = [one.of(self.type_url) for one in live]
+        return tuple(name for name in self._asked if not any(name in exists for exists in sets))
 
     def lent(self, live: Iterable[Snapshot]) -> Mapping[str, Framed]:
         """What was asked for and is not in the goal: gone from it while a type is still at an older one, or newer."""
-        wanted = self._wanted()
-        return {name: framed for name, framed in self.urgent(live).items() if name not in wanted}
-
-    def urgent(self, live: Iterable[Snapshot]) -> Mapping[str, Framed]:
-        """What was asked for and is there, as new as it is."""
         if not self._asked:
             return {}
-        sets = [one.of(self.type_url) for one in sorted(live, key=Snapshot.age)]
-        return {name: here[name] for here in sets for name in self._asked if name in here}
+        wanted, sets = self._wanted(), [one.of(self.type_url) for one in sorted(live, key=Snapshot.age)]
+        return {name: here[name] for here in sets for name in self._asked if name in here and name not in wanted}
+
+    def lacks(self, name: str) -> bool:
+        """Whether the client should have it and has not been sent any version of it."""
+        return self.covers(name) and self._known.get(name, _ABSENT) == _ABSENT
 
     def departures(self, live: Iterable[Snapshot]) -> tuple[str, ...]:
         """What the client has and no snapshot in use knows."""
