@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]
 REQUESTS = 5  # of one connection from the edge to the guard
 SECOND = timedelta(seconds=1)
 FAST = Policy(
-    authority_life=12 * SECOND,
+    authority_life=20 * SECOND,
     successor_at=1 / 3,
-    overlap=2 * SECOND,
-    leaf_life=3 * SECOND,
+    overlap=3 * SECOND,
+    leaf_life=8 * SECOND,  # half of which a busy machine may stand still
     leaf_renewed_at=1 / 2,
     backdated=SECOND,
 )
@@ -152,11 +152,11 @@ async def test_the_machine_goes_on_by_itself_and_no_request_fails() -> None:
     await plane.tend()
     (first,) = plane.rotation.authorities
     async with wire(first) as between:
-        while len(plane.bundles) < 8:  # about four seconds for each
+        while len(plane.bundles) < 5:  # about six seconds for each
             await plane.tend(between)
             await between.more(1)
         handshakes = await between.front.envoy.stat("cluster.cart.ssl.handshake")
     assert between.load.failed == 0, between.load
     assert handshakes >= between.load.answered / REQUESTS
-    assert len(plane.pairs) >= 20
+    assert len(plane.pairs) >= 10
     assert not set(plane.rotation.authorities) & {first}
