@@ -17,7 +17,7 @@ from google.protobuf import any_pb2
 
 from edgerun.translate.bootstrap import XDS_CLUSTER
 from edgerun.translate.plan import Resource, resource
-from edgerun.xds.loads import Loads
+from edgerun.xds.loads import Loads, Report
 from edgerun.xds.server import Server
 
 from .fleet import Proxy, fleet
@@ -84,6 +84,18 @@ _HOLDING = _packed(
 )
 
 
+class Heard(Loads[str]):
+    """By origin; and every report as it came."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda cluster: cluster.partition("~")[0])
+        self.reports: list[Report] = []
+
+    def heard(self, reporter: object, report: Report, now: float) -> None:
+        self.reports.append(report)
+        super().heard(reporter, report, now)
+
+
 @dataclass(slots=True)
 class House:
     """A control plane and its edges. `server` is the one that is there now."""
@@ -91,7 +103,7 @@ class House:
     directory: Path
     proxies: tuple[Proxy, ...]
     witness: Witness
-    loads: Loads[str]
+    loads: Heard
     server: Server
 
     @property
@@ -125,7 +137,7 @@ async def _server(directory: Path, witness: Witness, loads: Loads[str]) -> Serve
 
 @asynccontextmanager
 async def house(directory: Path, *names: str, load_reports: bool = False) -> AsyncIterator[House]:
-    witness, loads = Witness(), Loads[str](lambda cluster: cluster.partition("~")[0])
+    witness, loads = Witness(), Heard()
     server = await _server(directory, witness, loads)
     async with fleet(directory, directory / "xds.sock", names or ("one",), load_reports=load_reports) as proxies:
         made = House(directory, proxies, witness, loads, server)
