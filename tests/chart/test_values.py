@@ -40,8 +40,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "at '/defaultEdgeProxy': additional properties 'replica' not allowed",
     ),
     "an issuer without TLS": ({"credentials": {"issuer": "http://i"}}, "at '/credentials/issuer': 'http://i' does not"),
-    "an issuer with a slash": ({"credentials": {"issuer": "https://i/"}}, "at '/credentials/issuer': 'https://i/' does"),
-    "a trust domain in capitals": ({"credentials": {"trustDomain": "A"}}, "at '/credentials/trustDomain': 'A' does not"),
+    "an issuer with a slash": (
+        {"credentials": {"issuer": "https://i/"}},
+        "at '/credentials/issuer': 'https://i/' does",
+    ),
+    "a trust domain in capitals": (
+        {"credentials": {"trustDomain": "A"}},
+        "at '/credentials/trustDomain': 'A' does not",
+    ),
     "a life in days": ({"credentials": {"tokenLife": "1d"}}, "at '/credentials/tokenLife': '1d' does not match"),
     "a renewal at the end": (
         {"credentials": {"tokenRenewal": 1}},
