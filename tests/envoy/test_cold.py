@@ -61,14 +61,25 @@ async def test_a_request_is_held_until_its_origin_is_there(here: House, app: Ori
     assert here.server.demand() == {}
 
 
-async def test_a_body_is_held_too_and_arrives_whole(here: House, app: Origin) -> None:
+@pytest.mark.parametrize("size", [5_000_000, 100_000_000])
+async def test_a_body_is_held_too_and_arrives_whole(here: House, app: Origin, size: int) -> None:
     await sleeping(here, f"{CART}~1")
-    body = b"x" * 5_000_000
-    held = asyncio.create_task(ask(here.port, method="POST", body=body))
+    held = asyncio.create_task(ask(here.port, method="POST", body=b"x" * size))
     await here.server.demand_other_than({})
     here.publish(routes(f"{CART}~1"), *there(f"{CART}~1", app.port))
     status, answer = await held
-    assert (status, b'"bodyLength": 5000000' in answer) == (200, True)
+    assert (status, f'"bodyLength": {size}'.encode() in answer) == (200, True)
+
+
+async def test_a_websocket_is_held_too(here: House, app: Origin) -> None:
+    await sleeping(here, f"{CART}~1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    upgrade = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: eA==\r\nsec-websocket-version: 13"
+    writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n" + upgrade + b"\r\n\r\n")
+    await here.server.demand_other_than({})
+    here.publish(routes(f"{CART}~1"), *there(f"{CART}~1", app.port))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+    writer.close()
 
 
 @pytest.mark.load

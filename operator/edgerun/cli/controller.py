@@ -5,6 +5,7 @@ SIGTERM ends a controller in order: it stops writing, sends its proxies to anoth
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from typing import Any
 from ..errors import EdgerunError, SettingsError
 from ..infra import envoy
 from ..infra.draining import drain
-from ..settings import DEFAULT_PORT, ClusterSettings
+from ..settings import DEFAULT_PORT, GC_THRESHOLDS, ClusterSettings
 from . import logs, terms
 
 _PREFIX = "EDGERUN_"
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     logs.set_up(given.get("log_format") or "text", given.get("log_level") or "info")
     found = settings(given)
     envoy.self_check()  # it judges what proxies refuse
+    gc.set_threshold(*GC_THRESHOLDS)
     return asyncio.run(_control(found))
 
 

@@ -3,9 +3,9 @@
 It has the same authenticator as delta ADS in front of it. Guards may not report: theirs would be numbers of a pod that
 runs somebody else's code. What an edge says of clusters that its fleet does not have counts for nothing, so neither the
 cluster of the control plane nor one of another fleet's origins does.
-Measured with Envoy 1.40: a cluster without requests is not named, but the report comes all the same. Upgraded
-connections and streams are in progress for as long as they live. After a stream is lost Envoy waits for about 5 s
-before it opens the next, and its first report covers the whole time in between.
+Measured with Envoy 1.40: a report comes each second whether or not there is anything to tell. Upgraded connections and
+streams are in progress for as long as they live. After a stream is lost Envoy waits for 5 s before it opens the next,
+and the first report comes a second later, about that second: what ended before is told by nobody.
 """
 
 import asyncio
