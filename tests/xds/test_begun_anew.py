@@ -24,7 +24,6 @@ def address() -> Iterator[str]:
 
 
 async def test_a_server_that_begins_anew_hears_as_before(address: str) -> None:
-
     loads = Loads(origin_of)
     server = Server(observer=Witness(), loads=loads)
     clock = asyncio.get_running_loop().time
