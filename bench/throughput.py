@@ -70,7 +70,8 @@ def objects() -> str:
 
 
 def fast_origin(*, requests_per_connection: int = 0) -> dict[str, Any]:
-    """The spec of an origin that costs next to nothing; 0 for any number of requests on a connection."""
+    """The spec of an origin that costs next to nothing, one process whatever its load is; 0 for any number of requests
+    on a connection."""
     bootstrap = yaml.safe_load((HERE / "origin.yaml").read_text())
     if requests_per_connection:
         (chain,) = bootstrap["static_resources"]["listeners"][0]["filter_chains"]
@@ -78,7 +79,7 @@ def fast_origin(*, requests_per_connection: int = 0) -> dict[str, Any]:
         chain["filters"][0]["typed_config"]["common_http_protocol_options"] = limit
     flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     command = [str(binary()), *flags, "--config-yaml", json.dumps(bootstrap)]
-    return {"template": {"spec": {"containers": [{"command": command}]}}}
+    return {"scaling": {"maxScale": 1}, "template": {"spec": {"containers": [{"command": command}]}}}
 
 
 def row(origin: str, edge: str, pid: int, connections: int) -> Row:

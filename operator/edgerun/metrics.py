@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from . import __version__
 from .identity import Reason
-from .vitals import Vitals
+from .vitals import Scale, Vitals
 from .workqueue import Meter
 
 Type = Literal["counter", "gauge", "histogram"]
@@ -87,6 +87,20 @@ FAMILIES = (
     Family(
         "edgerun_last_rebuild_timestamp_seconds", "gauge", (), "When the last build that succeeded ended; 0 before."
     ),
+    Family(
+        "edgerun_origin_desired_replicas",
+        "gauge",
+        ("origin",),
+        "How many replicas there should be; leader only.",
+    ),
+    Family("edgerun_origin_ready_replicas", "gauge", ("origin",), "How many take requests; leader only."),
+    Family(
+        "edgerun_origin_load",
+        "gauge",
+        ("origin",),
+        "Its average over the window of scaling, in the metric of scaling; leader only.",
+    ),
+    Family("edgerun_origin_panic", "gauge", ("origin",), "1 while a burst keeps replicas up; leader only."),
     Family("edgerun_xds_listening", "gauge", (), "1 while the xDS server accepts proxies; the leader's does."),
     Family("edgerun_xds_streams", "gauge", ("fleet",), "Proxies that are connected."),
     Family("edgerun_xds_streams_behind", "gauge", ("fleet",), "Proxies that have not acknowledged the newest build."),
@@ -250,6 +264,7 @@ class _Reader(Collector):
         yield _many("edgerun_store_objects", vitals.objects)
         yield _many("edgerun_store_refused_objects", vitals.refused)
         yield _read("edgerun_objects_ready", vitals.ready.items() if vitals.leading else ())
+        yield from _scales(vitals.scales)
         yield _one("edgerun_xds_listening", vitals.listening)
         yield _many("edgerun_xds_streams", vitals.proxies)
         yield _many("edgerun_xds_streams_behind", vitals.behind)
@@ -273,6 +288,13 @@ def _source(vitals: Vitals) -> Iterator[_Read]:
     yield _one("edgerun_source_restarts_total", vitals.watch_restarts)
     yield _one("edgerun_source_ghosts_total", vitals.ghosts)
     yield _one("edgerun_source_missed_total", vitals.missed)
+
+
+def _scales(scales: Mapping[str, Scale]) -> Iterator[_Read]:
+    yield _many("edgerun_origin_desired_replicas", {name: scale.desired for name, scale in scales.items()})
+    yield _many("edgerun_origin_ready_replicas", {name: scale.ready for name, scale in scales.items()})
+    yield _many("edgerun_origin_load", {name: one.load for name, one in scales.items() if one.load is not None})
+    yield _many("edgerun_origin_panic", {name: scale.panics for name, scale in scales.items()})
 
 
 def _if_known(value: float | None) -> Iterable[tuple[tuple[str, ...], float]]:

@@ -7,6 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How an origin is scaled. `load` is the average over its window, in its metric; None when it is not known."""
+
+    desired: int
+    ready: int
+    load: float | None
+    panics: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
     uptime_s: float
@@ -58,6 +68,9 @@ class Vitals:
 
     clock_skew_s: float | None = None
     """How far the clock of this machine is ahead of the API server's; None when that is not known."""
+
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """Of each origin, by its namespace and name, as far as who leads knows."""
 
     keys: Mapping[str, int] = field(default_factory=dict)
     """How many signing keys there are in each phase."""

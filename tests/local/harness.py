@@ -103,6 +103,9 @@ class House:
     acks: int = 0
     may_acknowledge: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def apply(self, *origins: OriginService, replicas: int = 1) -> None:
+        self.origins.apply(origins, {one.key: replicas for one in origins})
+
     def observed(self, key: ObjectKey = CART) -> OriginObservation | None:
         return next((seen for one, seen in reversed(self.history) if one == key), None)
 

@@ -165,10 +165,11 @@ async def under_load(server: ApiServer, client: Client, namespace: str) -> Async
 
 
 def at_port(service: Object, port: int) -> dict[str, Any]:
+    """Without a guard, for there is nobody who would run it."""
     template = service["spec"]["template"]["spec"]
     (container,) = template["containers"]
     template["containers"] = [{**container, "ports": [{"containerPort": port}]}]
-    return dict(service)
+    return {**service, "spec": {**service["spec"], "guard": "Disabled"}}
 
 
 def to_origin(namespace: str, name: str, service: str = "") -> dict[str, Any]:

@@ -25,6 +25,8 @@ def values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
             return st.booleans()
         case "integer":
             return st.integers(schema.get("minimum"), schema.get("maximum"))
+        case "number":
+            return st.floats(schema.get("minimum"), schema.get("maximum"), allow_nan=False, allow_infinity=False)
         case "array":
             size = min(schema["maxItems"], schema.get("minItems", 0) + MAX_SIZE)
             return st.lists(values(schema["items"]), min_size=schema.get("minItems", 0), max_size=size)

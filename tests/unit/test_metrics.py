@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgerun.metrics import FAMILIES, Metrics
-from edgerun.vitals import Vitals
+from edgerun.vitals import Scale, Vitals
 
 FORBIDDEN_LABELS = {"host", "path", "uid", "namespace", "object", "pod", "proxy", "route", "url"}
 FULL = Vitals(
@@ -24,6 +24,7 @@ FULL = Vitals(
     proxies={"default": 2},
     behind={"default": 1},
     expiries={"ca": 2e9},
+    scales={"shop/cart": Scale(desired=5, ready=3, load=231.5, panics=True)},
     clock_skew_s=-3.5,
     keys={"signing": 1, "published": 1},
     signing_key_age_s=60.0,
@@ -74,7 +75,7 @@ def test_every_metric_of_the_table_is_shown_with_its_labels_and_no_other_is() ->
         }
 
 
-def test_no_label_takes_the_name_of_an_object() -> None:
+def test_no_label_takes_the_name_of_an_object_but_of_one_that_is_scaled() -> None:
     assert not FORBIDDEN_LABELS & {label for family in FAMILIES for label in family.labels}
 
 

@@ -16,6 +16,7 @@ from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "OriginService"
 DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
+DEFAULT_MAX_SCALE = 100  # Cloud Run's
 
 # What the guard takes of a pod. It is reserved without a guard, too, so that one may be put before any origin.
 GUARD_PORT = 18443
@@ -157,8 +158,34 @@ class Template(Frozen, frozen=True):
     metadata: TemplateMeta = TemplateMeta()
 
 
+class Metric(StrEnum):
+    """What the load of an origin is."""
+
+    CONCURRENCY = "concurrency"
+    RPS = "rps"
+
+
 class Scaling(Frozen, frozen=True):
+    """Percents and durations are as users write them. `most` is what `max_scale` is when it is not given."""
+
     min_scale: int = 1
+    max_scale: int | None = None
+    metric: Metric = Metric.CONCURRENCY
+    target: float | None = None
+    target_utilization: float = 70.0
+    window: str = "60s"
+    panic_window_percentage: float = 10.0
+    panic_threshold_percentage: float = 200.0
+    max_scale_up_rate: float = 1000.0
+    max_scale_down_rate: float = 2.0
+    scale_down_delay: str = "0s"
+    initial_scale: int = 1
+    activation_scale: int | None = None
+
+    @property
+    def most(self) -> int:
+        wanted = max(self.min_scale, self.initial_scale, self.activation_scale or 0)
+        return self.max_scale or max(DEFAULT_MAX_SCALE, wanted)
 
 
 class Ingress(StrEnum):
@@ -214,10 +241,18 @@ class UsedVersion(Frozen, frozen=True):
     version: str
 
 
+class Replicas(Frozen, frozen=True, omit_defaults=False):
+    """How many there should be, and how many take requests."""
+
+    desired: int
+    ready: int
+
+
 class OriginServiceStatus(Frozen, frozen=True):
     observed_generation: int = 0
     serving: Kept | None = None
     url: str = ""
+    replicas: Replicas | None = None
     references: tuple[UsedVersion, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .durations import seconds
 from .originservice import (
     DEFAULT_CONTAINER_PORT,
     GUARD_CONTAINER,
@@ -91,6 +92,11 @@ def _names_of_their_own(pod: Value) -> bool:
     return not any(container["name"] in taken for container in pod.get("initContainers", ()))
 
 
+def _not_above(lesser: str, greater: str) -> Twin:
+    """Holds, too, where one of the two is not given."""
+    return lambda scaling: lesser not in scaling or greater not in scaling or scaling[lesser] <= scaling[greater]
+
+
 TWINS: Mapping[str, Twin] = {
     "!self.matches('^[0-9]+([.][0-9]+)*$')": lambda hostname: not _ADDRESS.fullmatch(hostname),
     "self.all(r, !has(r.name) || self.exists_one(q, has(q.name) && q.name == r.name))": lambda rules: _distinct(
@@ -157,6 +163,17 @@ TWINS: Mapping[str, Twin] = {
     ),
     "!has(self.autoscaling) || !has(self.replicas)": lambda spec: "autoscaling" not in spec or "replicas" not in spec,
     "self.minReplicas <= self.maxReplicas": lambda bounds: bounds["minReplicas"] <= bounds["maxReplicas"],
+    "!has(self.maxScale) || self.minScale <= self.maxScale": _not_above("minScale", "maxScale"),
+    "!has(self.maxScale) || self.initialScale <= self.maxScale": _not_above("initialScale", "maxScale"),
+    "!has(self.activationScale) || self.minScale <= self.activationScale": _not_above("minScale", "activationScale"),
+    "!has(self.maxScale) || !has(self.activationScale) || self.activationScale <= self.maxScale": (
+        _not_above("activationScale", "maxScale")
+    ),
+    "duration(self) >= duration('6s') && duration(self) <= duration('1h')": lambda text: 6 <= seconds(text) <= 3600,
+    "duration(self) <= duration('1h')": lambda text: seconds(text) <= 3600,
+    # As a `minimum` an API server would compare a whole number with 0.
+    "self >= 0.01": lambda target: target >= 0.01,
+    "self > 1.0": lambda rate: rate > 1,
     "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')": lambda service: (
         len(service["metadata"]["name"]) <= 63 and "." not in service["metadata"]["name"]
     ),

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from ..api.durations import seconds
+from ..api.originservice import Metric, OriginService
 from ..api.problems import Problem
 from . import target as targets
 from .bounds import Bounds
 from .decide import UNLIMITED_BURST, Spec
 from .floats import MAX_INT32
-from .target import LEAST_TARGET, Metric
+from .target import LEAST_TARGET
 from .windows import SECOND_NS, Aggregation
 
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 6, 3600
@@ -40,6 +42,27 @@ class Knobs:
     max_scale: int = 0
     initial_scale: int = 1
     activation_scale: int = 0
+
+
+def of(service: OriginService) -> Knobs:
+    """Those that an OriginService sets. It has at least one replica."""
+    scaling = service.spec.scaling
+    return Knobs(
+        metric=scaling.metric,
+        target=scaling.target,
+        target_utilization_percent=scaling.target_utilization,
+        container_concurrency=service.spec.template.spec.container_concurrency,
+        stable_window_s=int(seconds(scaling.window)),
+        panic_window_percent=scaling.panic_window_percentage,
+        panic_threshold_percent=scaling.panic_threshold_percentage,
+        max_scale_up_rate=scaling.max_scale_up_rate,
+        max_scale_down_rate=scaling.max_scale_down_rate,
+        scale_down_delay_s=int(seconds(scaling.scale_down_delay)),
+        min_scale=scaling.min_scale,
+        max_scale=scaling.most,
+        initial_scale=scaling.initial_scale,
+        activation_scale=scaling.activation_scale or 0,
+    )
 
 
 def spec(knobs: Knobs, *, reachable: bool) -> Spec:
@@ -92,7 +115,7 @@ def problems(knobs: Knobs) -> Iterator[Problem]:
 def _limits(knobs: Knobs) -> Iterator[tuple[str, float, float, float]]:
     if knobs.target is not None:
         yield "target", knobs.target, LEAST_TARGET, inf
-    yield "targetUtilizationPercentage", knobs.target_utilization_percent, 1, 100
+    yield "targetUtilization", knobs.target_utilization_percent, 1, 100
     yield "containerConcurrency", knobs.container_concurrency, 0, MOST_CONCURRENCY
     yield "window", knobs.stable_window_s, SHORTEST_WINDOW_S, LONGEST_WINDOW_S
     yield "panicWindowPercentage", knobs.panic_window_percent, 1, 100

@@ -6,16 +6,12 @@ Trap: a user's target is a total: utilization is still taken of it.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from ..api.originservice import Metric
 
 LEAST_TARGET = 0.01
 DEFAULT_CONCURRENCY, DEFAULT_RPS = 100.0, 200.0
 DEFAULT_UTILIZATION_PERCENT = 70.0
-
-
-class Metric(StrEnum):
-    CONCURRENCY = "concurrency"
-    RPS = "rps"
 
 
 @dataclass(frozen=True, slots=True)

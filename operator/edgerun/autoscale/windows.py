@@ -36,6 +36,12 @@ class Windows:
         kind = Window if aggregation is Aggregation.LINEAR else WeightedWindow
         self._stable, self._panic = kind(stable_s), kind(panic_s)
 
+    def resized(self, stable_s: int, panic_s: int) -> "Windows":
+        """As long as these, with what is known of the load."""
+        other = Windows(stable_s, panic_s)
+        other._stable, other._panic = self._stable.resized(stable_s), self._panic.resized(panic_s)
+        return other
+
     def record(self, now_ns: int, load: float) -> None:
         """Add what one reporter has seen in the second up to now."""
         self._stable.record(now_ns, load)
@@ -85,6 +91,15 @@ class Window:
         for outdated in range(self._last + 1, second + 1):
             total -= self._buckets[outdated % size]
         return floats.rounded(total / min(self._last - self._first + 1, size - missing), DECIMALS)
+
+    def resized(self, seconds: int) -> "Window":
+        """As long as this, with the newest of its buckets."""
+        other = type(self)(seconds)
+        if self._last is not None:
+            size = len(self._buckets)
+            for second in range(max(self._first, self._last - min(size, seconds) + 1), self._last + 1):
+                other.record(second * SECOND_NS, self._buckets[second % size])
+        return other
 
     def _begin(self, second: int) -> None:
         self._buckets = [0.0] * len(self._buckets)

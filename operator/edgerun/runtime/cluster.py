@@ -8,6 +8,7 @@ time: else every route would be said to be down for a moment.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from ..sources.cluster import Pace
 from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import made_by, owner_of
+from ..translate import events
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
 from ..translate.references import wanted
@@ -41,10 +43,12 @@ from .default_edge import DefaultEdge
 from .envoy import refusal
 from .leading import Leading
 from .observing import Observing
+from .scaling import Scaled, Scaling
 from .vital_signs import vital_signs
 from .witness import Witness
 
 _TIMING, _PACE = Timing(), Pace()
+logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -106,6 +110,7 @@ class ClusterRuntime:
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
+        self.scaling = Scaling(self.controller.store, self.controller.loads, local=False, told=self._scaled)
         self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
             here,
@@ -152,6 +157,7 @@ class ClusterRuntime:
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
+            ("scaling", self.scaling.run(self.leading.leads)),
             ("references", self.references.run(self.leading.leads)),
         )
 
@@ -253,6 +259,12 @@ class ClusterRuntime:
         if raw["kind"] == "Service":  # what is watched tells of itself
             self.observing.see(raw)
 
+    def _scaled(self, scaled: Scaled) -> None:
+        logger.info("%s: %s", scaled.key, scaled)
+        raw = self._raw.get(scaled.key)
+        if raw and self._may_promise():
+            self._herald.tell(raw, events.scaled(str(scaled)))
+
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
         self.leading.gained()
@@ -264,6 +276,7 @@ class ClusterRuntime:
     def _lost(self) -> None:
         self.leading.lost()
         self.references.forget()
+        self.scaling.forget()
         self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:

@@ -16,10 +16,12 @@ from ..api.meta import ObjectKey
 from ..sources.holdoff import HoldOff
 from ..sources.store import Store
 from ..translate.identities import guarded_origin, is_guard
+from ..translate.names import origin_of
 from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
 from ..xds.authentication import Authenticator
+from ..xds.loads import Loads
 from ..xds.server import Proxy, Refused, Server, Traffic
 from .board import Board, Status
 from .crew import PATIENCE_S, Crew
@@ -65,6 +67,7 @@ class Controller:
     heard: Callable[[Proxy], None] = lambda proxy: None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
+    loads: Loads[ObjectKey] = field(init=False)
     server: Server = field(init=False)
     crew: Crew = field(init=False)
     board: Board = field(init=False)
@@ -77,7 +80,8 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.store = Store(self.edge, self.clock, self.holdoff.mark, self.trusts_status)
-        self.server = Server(observer=self, authenticate=self.authenticate, traffic=self.traffic)
+        self.loads = Loads(origin_of)
+        self.server = Server(observer=self, authenticate=self.authenticate, traffic=self.traffic, loads=self.loads)
         self.crew = Crew(self.server.proxies, self._pods, time.monotonic)
         self.board = Board(self.crew, self.clock, self.before)
 

@@ -39,6 +39,7 @@ from .controller import Controller
 from .envoy import refusal
 from .issuing import Issuing
 from .report import report
+from .scaling import Scaled, Scaling
 
 EDGE_NAME = "default"
 TRUST_DOMAIN = "edgerun.local"
@@ -116,6 +117,7 @@ class LocalRuntime:
             guards=Guards(here, leash, TRUST_DOMAIN, audience.output, audience.guarded),
             root=settings.directory.absolute(),
         )
+        self._scaling = Scaling(self.controller.store, self.controller.loads, local=True, told=self._scaled)
         self._folder = Folder(settings.directory, self.controller.store.apply)
         self._problems: tuple[FileProblem, ...] = ()
         self._told = asyncio.Event()
@@ -166,6 +168,7 @@ class LocalRuntime:
             ("controller", self.controller.run()),
             ("files", self._folder.watch(self._looked)),
             ("origins", self._origins.run()),
+            ("scaling", self._scaling.run()),
             ("edge", self.edge.run()),
             ("control", control.serve(self._here.control_socket, self._answer)),
         )
@@ -183,6 +186,7 @@ class LocalRuntime:
             cluster=EDGE_NAME,
             xds_socket=self._here.xds_socket,
             admin_socket=self._here.admin_socket,
+            load_reports=True,
         )
         return LocalEdge(
             self._here,
@@ -200,7 +204,10 @@ class LocalRuntime:
             self._audience.problems(self._problems)
 
     def _act(self, plan: Plan) -> None:
-        self._origins.apply(plan.origins)
+        self._origins.apply(plan.origins, plan.scales)
+
+    def _scaled(self, scaled: Scaled) -> None:
+        self._audience.output(f"{scaled.key.namespace}/{scaled.key.name}", f"edgerun: {scaled}")
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         self._told.set()

@@ -92,6 +92,7 @@ class Store:
     trusts_status: bool = False
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
+    scales: dict[ObjectKey, int] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
     referred: Referred = field(default_factory=Referred)
     installation: Installation | None = None
@@ -103,6 +104,7 @@ class Store:
             case Seen():
                 self._see(change)
             case Gone():
+                self.scales.pop(change.key, None)
                 if self.entries.pop(change.key, None):
                     self.changed(urgent=False)
 
@@ -114,6 +116,16 @@ class Store:
             del self.observations[key]
         else:
             self.observations[key] = observation
+        self.changed(urgent=True)
+
+    def scale(self, key: ObjectKey, replicas: int | None) -> None:
+        """Take in how many replicas of an origin were decided, None when nothing is. Requests may wait for them."""
+        if self.scales.get(key) == replicas:
+            return
+        if replicas is None:
+            del self.scales[key]
+        else:
+            self.scales[key] = replicas
         self.changed(urgent=True)
 
     def observe_fleet(self, name: str, observation: FleetObservation | None) -> None:
@@ -170,6 +182,7 @@ class Store:
             routes=tuple(found for found in serving if isinstance(found, EdgeRoute)),
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
+            scales=dict(self.scales),
             fleets=dict(self.fleets),
             referred=self.referred,
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},

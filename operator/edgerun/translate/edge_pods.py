@@ -87,6 +87,7 @@ def _container(proxy: EdgeProxy, place: Installation) -> dict[str, Any]:
     envoy = EnvoyContainer(
         name="envoy",
         config=pod_bootstrap(
+            load_reports=True,
             fleet=proxy.metadata.name,
             channel=channel(place),
             admin_socket=ADMIN_SOCKET,

@@ -21,12 +21,14 @@ Conditions = Iterable[Condition]
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """As Kubernetes' Events have it: `reason` and `action` are for machines, `note` is for people."""
+    """As Kubernetes' Events have it: `reason` and `action` are for machines, `note` is for people. Of one `topic` of an
+    object the newest counts."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     action: str
     note: str
+    topic: str = "state"
 
 
 def occurrences(before: Conditions, after: Conditions) -> tuple[Occurrence, ...]:
@@ -43,6 +45,11 @@ def occurrences(before: Conditions, after: Conditions) -> tuple[Occurrence, ...]
     if ready.status == "True" and (was is None or was.status != "True"):
         return (Occurrence("Normal", ready.reason, "Serving", f"generation {ready.observed_generation} is ready"),)
     return ()
+
+
+def scaled(note: str) -> Occurrence:
+    """Another number of replicas was decided; `note` has the numbers."""
+    return Occurrence("Normal", "Scaled", "Scaling", note, topic="scale")
 
 
 def remembered(before: Conditions, after: Conditions) -> tuple[Condition, ...]:

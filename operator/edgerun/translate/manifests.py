@@ -14,6 +14,7 @@ from .guard_pods import guard_config, network_policy, sidecar
 from .labels import edge_labels, edge_selector, object_name
 from .plan import Manifest
 from .references import rollout
+from .scales import replicas
 from .workloads import origin_deployment, origin_object
 from .world import Installation, World
 
@@ -49,7 +50,8 @@ def origin_manifests(service: OriginService, place: Installation, world: World) 
         head = origin_object("networking.k8s.io/v1", "NetworkPolicy", service)
         yield network_policy(service, place, endpoints, head)
     guard = sidecar(service, place, world.trust.trust_domain) if service.guarded else None
-    yield origin_deployment(service, rollout(service, world), sidecar=guard)
+    scale = replicas(service, world)
+    yield origin_deployment(service, rollout(service, world), sidecar=guard, replicas=scale)
 
 
 def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from ..api.edgeroute import EdgeRoute, Rule
 from ..api.meta import ObjectKey
+from ..api.originservice import KIND
 
 LISTENER_NAME = "edge"
 PROBES_LISTENER_NAME = "probes"
@@ -19,6 +20,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def service_cluster(key: ObjectKey) -> str:
     return f"origin/{key.namespace}/{key.name}"
+
+
+def origin_of(cluster: str) -> ObjectKey | None:
+    """The OriginService behind a cluster, whoever calls it; None when there is another thing."""
+    kind, _, name = cluster.partition("@")[0].partition("/")
+    namespace, slash, service = name.partition("/")
+    return ObjectKey(KIND, namespace, service) if kind == "origin" and slash else None
 
 
 def called_by(cluster: str, namespace: str, service_account: str) -> str:

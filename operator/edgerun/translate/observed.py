@@ -61,7 +61,8 @@ def origin_observation(
     if _variables(there.spec.template.spec).get(REVISION) == revision(service):
         newest = [pod for pod in mine if _is_newest(pod, service, made_with.mark)]
         phase, reason, message = _state(service, there, newest)
-    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message, made_with)
+    told = there.spec.replicas if deployment else None
+    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message, made_with, told)
 
 
 _PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")
@@ -108,7 +109,8 @@ def is_ready(pod: Pod) -> bool:
 
 
 def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]) -> tuple[OriginPhase, str, str]:
-    wanted, ready = service.spec.scaling.min_scale, sum(map(is_ready, newest))
+    wanted = max(deployment.spec.replicas, service.spec.scaling.min_scale)
+    ready = sum(map(is_ready, newest))
     if ready >= wanted:
         return OriginPhase.READY, "", ""
     wrong = _explained(service, deployment, [pod for pod in newest if not is_ready(pod)])

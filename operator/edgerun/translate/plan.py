@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ..api.meta import Condition, Kept, ObjectKey
-from ..api.originservice import OriginService
+from ..api.originservice import OriginService, Replicas
 from .identities import Claim
 from .world import FleetObservation, Version
 
@@ -74,11 +74,13 @@ class Verdict:
     kept: Kept | None = None
     fleet: FleetObservation | None = None
     rotation: Rotation | None = None
+    replicas: Replicas | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`fleets` has the resources of each edge, `manifests` what must exist in the cluster.
+    """`fleets` has the resources of each edge, `manifests` what must exist in the cluster; `origins` and `scales` tell
+    what is to run, and how many replicas of each.
 
     `contributors` maps a resource of an edge to the objects that shaped it: the suspects of a NACK.
 
@@ -89,6 +91,7 @@ class Plan:
     fleets: Fleets = field(default_factory=dict)
     manifests: tuple[Manifest, ...] = ()
     origins: tuple[OriginService, ...] = ()
+    scales: Mapping[ObjectKey, int] = field(default_factory=dict)
     verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     contributors: Mapping[Contribution, frozenset[ObjectKey]] = field(default_factory=dict)
     claims: Mapping[str, frozenset[Claim]] = field(default_factory=dict)

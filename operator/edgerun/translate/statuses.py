@@ -68,6 +68,7 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
         observed_generation=verdict.generation,
         serving=verdict.kept,
         url=verdict.url,
+        replicas=verdict.replicas,
         references=_references(verdict, before),
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )

@@ -28,6 +28,7 @@ from .plan import (
     serialised,
 )
 from .routes import RouteTable, route_table
+from .scales import replicas
 from .verdicts import verdicts
 from .world import Edge, World
 
@@ -52,6 +53,7 @@ def translate(world: World) -> Plan:
         | {name: _guard_resources(service, world) for name, service in guards.items()},
         manifests=manifests(world, origins),
         origins=origins,
+        scales={service.key: replicas(service, world) for service in origins},
         verdicts=verdicts(world, directory, targets, {name: (one.edge, one.table) for name, one in fleets.items()}),
         contributors={name: keys for fleet in fleets.values() for name, keys in _contributors(fleet).items()}
         | {(name, EXTENSION, part): frozenset({guards[name].key}) for name in guards for part in POLICIES},

@@ -9,7 +9,7 @@ from ..api import conditions, edgeproxy, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import OriginService
+from ..api.originservice import OriginService, Replicas
 from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
@@ -17,6 +17,7 @@ from .origins import Directory, Target, Targets
 from .plan import Rotation, Verdict
 from .references import found, resolved, rolls, told
 from .routes import RouteTable, Shadow
+from .scales import replicas
 from .world import Edge, OriginObservation, OriginPhase, World
 
 MAX_LISTED = 5
@@ -165,6 +166,7 @@ def _origin_verdict(service: OriginService, world: World) -> Verdict:
         url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
         kept=kept(service, refusal),
         rotation=_rotation(service, observed, world),
+        replicas=Replicas(desired=replicas(service, world), ready=len(observed.endpoints) if observed else 0),
     )
 
 

@@ -32,14 +32,19 @@ _ADMINISTRATOR = ("SYS_ADMIN", "CAP_SYS_ADMIN")
 
 
 def origin_deployment(
-    service: OriginService, rolled: Rolled = _NEW, *, sidecar: Sidecar | None = None
+    service: OriginService,
+    rolled: Rolled = _NEW,
+    *,
+    sidecar: Sidecar | None = None,
+    replicas: int | None = None,
 ) -> dict[str, Any]:
-    """The Deployment, as it is applied; `sidecar` is the guard, where there is one."""
+    """The Deployment, as it is applied; `sidecar` is the guard, where there is one. By default it has the least
+    `replicas`."""
     made = origin_object("apps/v1", "Deployment", service)
     if rolled.versions:
         made["metadata"]["annotations"] = {RECORD: record(rolled.versions)}
     spec = {
-        "replicas": service.spec.scaling.min_scale,
+        "replicas": service.spec.scaling.min_scale if replicas is None else replicas,
         "revisionHistoryLimit": 1,
         "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},

@@ -105,7 +105,7 @@ class OriginObservation:
 
     `endpoints` are ready; they may belong to the version before `generation` while a new one starts.
     `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...); `message` carries the last words of
-    the process.
+    the process. `replicas` is how many the infrastructure was last told to run, None before it was told.
     """
 
     generation: int
@@ -114,6 +114,7 @@ class OriginObservation:
     reason: str = ""
     message: str = ""
     rolled: Rolled = Rolled()
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class World:
     """`routes`, `origins` and `proxies` hold the versions to serve: the newest good one of each object.
 
     `refusals` tell of newer versions that are not served; an object without any good version is only there.
+    `scales` has how many replicas were decided, of each origin of which anything was.
     In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one.
     """
 
@@ -164,6 +166,7 @@ class World:
     routes: tuple[EdgeRoute, ...] = ()
     origins: tuple[OriginService, ...] = ()
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
+    scales: Mapping[ObjectKey, int] = field(default_factory=dict)
     fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
     referred: Referred = Referred()
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)

@@ -98,6 +98,7 @@ class Server:
             self._server.add_insecure_port(address)
         if self._socket:
             self._socket.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        self._closing.clear()
         await self._server.start()
 
     async def stop(self, grace_s: float = 1.0) -> None:

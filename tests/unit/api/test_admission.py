@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgerun.api import API_VERSION, edgeroute, originservice, schema
 from edgerun.api.admission import Admission, admit
 from edgerun.api.edgeroute import EdgeRoute, PathMatch, PathMatchType, RouteMatch, ServiceReference
-from edgerun.api.originservice import Access, Ingress, Invoker, OriginService, SecretRotation
+from edgerun.api.originservice import Access, Ingress, Invoker, OriginService, Scaling, SecretRotation
 from support.schemas import values
 
 SHAPES = {edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
@@ -278,6 +278,29 @@ def test_replicas_are_one_unless_it_is_said() -> None:
         found = admit(raw | {"spec": raw["spec"] | {"scaling": scaling}}).object
         assert isinstance(found, OriginService)
         assert found.spec.scaling.min_scale == expected
+
+
+def test_the_most_replicas_are_those_of_cloud_run_unless_more_are_asked_for() -> None:
+    for scaling, expected in (
+        ({}, 100),
+        ({"minScale": 3}, 100),
+        ({"minScale": 200}, 200),
+        ({"initialScale": 300}, 300),
+        ({"activationScale": 400}, 400),
+        ({"maxScale": 2}, 2),
+    ):
+        found = admit({**service(image="a"), "spec": {**service(image="a")["spec"], "scaling": scaling}}).object
+        assert isinstance(found, OriginService)
+        assert found.spec.scaling.most == expected
+
+
+def test_a_scaling_of_which_nothing_is_said_is_that_of_the_schema() -> None:
+    raw = service(image="a")
+    silent, empty = (admit({**raw, "spec": {**raw["spec"], **more}}).object for more in ({}, {"scaling": {}}))
+    assert isinstance(silent, OriginService)
+    assert isinstance(empty, OriginService)
+    assert silent.spec == empty.spec
+    assert silent.spec.scaling == Scaling()
 
 
 def test_a_sidecar_may_be_probed_wherever_it_likes() -> None:

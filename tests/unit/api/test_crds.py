@@ -82,6 +82,8 @@ def test_every_schema_is_structural_and_bounded(path: str, node: Schema) -> None
         case "integer":
             assert node["format"] in ("int32", "int64")
             assert "minimum" in node or "enum" in node
+        case "number":
+            assert node.keys() & {"minimum", "maximum"}
         case other:
             assert other == "boolean"
 

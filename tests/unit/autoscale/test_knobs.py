@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from edgerun.api.originservice import Metric
 from edgerun.api.problems import Problem
 from edgerun.autoscale.decide import Spec
 from edgerun.autoscale.knobs import Knobs, bounds, panic_window_s, problems, spec
-from edgerun.autoscale.target import Metric, Resolved, resolved
+from edgerun.autoscale.target import Resolved, resolved
 
 CONCURRENCY, RPS = Metric.CONCURRENCY, Metric.RPS
 
@@ -68,7 +69,7 @@ def test_the_panic_window_is_whole_seconds(stable: int, percent: float, panic: i
     [
         ({"target": 0.001}, "target", "is 0.001, allowed is at least 0.01"),
         ({"target": math.nan}, "target", "is nan, allowed is at least 0.01"),
-        ({"target_utilization_percent": 0}, "targetUtilizationPercentage", "is 0, allowed is from 1 to 100"),
+        ({"target_utilization_percent": 0}, "targetUtilization", "is 0, allowed is from 1 to 100"),
         ({"container_concurrency": 1001}, "containerConcurrency", "is 1001, allowed is from 0 to 1000"),
         ({"stable_window_s": 5}, "window", "is 5, allowed is from 6 to 3600"),
         ({"panic_window_percent": 0.5}, "panicWindowPercentage", "is 0.5, allowed is from 1 to 100"),

@@ -130,3 +130,24 @@ def test_only_differences_of_time_matter(gaps: list[tuple[int, int]]) -> None:
             window.record(ns(now), value)
         averages.append(window.average(ns(now)))
     assert averages[0] == averages[1]
+
+
+@given(events, st.integers(1, 12))
+def test_another_length_keeps_what_is_known(gaps: list[tuple[int, int]], length: int) -> None:
+    window, other, now = Window(SIZE), Window(length), 100
+    for gap, value in gaps:
+        now += gap
+        window.record(ns(now), value)
+        other.record(ns(now), value)
+    resized = window.resized(length)
+    if length <= SIZE and now - 100 < SIZE:
+        assert resized.average(ns(now)) == pytest.approx(other.average(ns(now)), abs=1e-6)
+    elif length > SIZE:
+        assert resized.average(ns(now)) == pytest.approx(window.average(ns(now)), abs=1e-6)
+
+
+def test_two_windows_of_another_length_are_of_the_same_kind() -> None:
+    windows = Windows(60, 6)
+    for second in range(60):
+        windows.record(ns(second), second)
+    assert windows.resized(30, 3).averages(ns(59)) == Averages(stable=44.5, panic=58)

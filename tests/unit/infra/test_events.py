@@ -11,7 +11,7 @@ import pytest
 from edgerun.errors import ApiError, ConflictError, ForbiddenError, UnavailableError
 from edgerun.infra.kubernetes import events
 from edgerun.infra.kubernetes.events import Herald, Limit, Object, manifest
-from edgerun.translate.events import Occurrence
+from edgerun.translate.events import Occurrence, scaled
 from edgerun.workqueue import Meter
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -127,6 +127,19 @@ async def test_what_is_followed_by_something_else_within_moments_is_not_told() -
         await asyncio.sleep(1)
     assert [event["reason"] for event in written.events] == ["CrashLoopBackOff", "OriginNotFound"]
     assert written.outcomes == ["overtaken", "written", "written"]
+
+
+async def test_another_scale_does_not_overtake_a_state() -> None:
+    written = Written()
+    async with telling(written) as herald:
+        herald.tell(ROUTE, CRASHED)
+        herald.tell(ROUTE, scaled("Scaled from 1 to 2: 71 concurrent requests, target 70 a replica"))
+        herald.tell(ROUTE, scaled("Scaled from 2 to 4: 280 concurrent requests, target 70 a replica"))
+        await asyncio.sleep(10)
+    assert [(event["reason"], event["note"][:18]) for event in written.events] == [
+        (CRASHED.reason, CRASHED.note[:18]),
+        ("Scaled", "Scaled from 2 to 4"),
+    ]
 
 
 async def test_a_follower_tells_nothing_and_one_that_lost_its_lease_stops() -> None:

@@ -225,3 +225,17 @@ def test_a_status_in_a_file_is_nobodys_word() -> None:
     here = store()
     here.apply(stored(BAD_REGEX["spec"], generation=2, reason="UnsupportedValue", serving=GOOD))
     assert not here.snapshot().routes
+
+
+def test_a_scale_is_told_once_and_goes_with_its_origin() -> None:
+    told: list[bool] = []
+
+    def changed(*, urgent: bool) -> None:
+        told.append(urgent)
+
+    here, key = Store(Edge(), lambda: datetime.now(UTC), changed), ObjectKey("OriginService", "shop", "cart")
+    here.scale(key, 3)
+    here.scale(key, 3)
+    assert (told, here.snapshot().scales) == ([True], {key: 3})
+    here.apply(Gone(key))
+    assert here.snapshot().scales == {}

@@ -79,7 +79,7 @@ class Herald:
         self._outcome, self._meter = outcome, meter
         self._limit, self._clock = limit, clock
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
-        self._queue: OrderedDict[str, _Held] = OrderedDict()  # by uid, in the order in which they are due
+        self._queue: OrderedDict[tuple[str, str], _Held] = OrderedDict()  # by uid and topic, as they are due
         self._wake = asyncio.Event()
 
     def tell(self, regarding: Object, occurrence: Occurrence) -> None:
@@ -90,12 +90,13 @@ class Herald:
         if not self._granted(uid, occurrence.reason):
             self._outcome("limited")
             return
-        if uid in self._queue:
-            self._forget(self._queue.pop(uid), "overtaken")
+        about = uid, occurrence.topic
+        if about in self._queue:
+            self._forget(self._queue.pop(about), "overtaken")
         if len(self._queue) >= QUEUED:
             self._forget(self._queue.popitem(last=False)[1], "dropped")
         event = manifest(regarding, occurrence, instance=self._instance, now=datetime.now(UTC))
-        self._queue[uid] = _Held(event, self._clock() + HELD_S)
+        self._queue[about] = _Held(event, self._clock() + HELD_S)
         self._meter.added(_name(event))
         self._wake.set()
 
@@ -103,11 +104,11 @@ class Herald:
         """Write what is told, one after the other, until cancelled."""
         while True:
             while self._queue:
-                uid, held = next(iter(self._queue.items()))
+                about, held = next(iter(self._queue.items()))
                 if (early_s := held.due - self._clock()) > 0:
                     await asyncio.sleep(early_s)
                     continue
-                del self._queue[uid]
+                del self._queue[about]
                 await self._write(held.event)
             self._wake.clear()
             await self._wake.wait()

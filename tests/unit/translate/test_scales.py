@@ -1,0 +1,63 @@
+"""How many replicas follow from what was decided, from what runs, and from what the user set."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgerun.api.originservice import OriginService, Replicas
+from edgerun.translate.scales import LOCAL_MOST, replicas
+from edgerun.translate.translator import translate
+from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase
+from support.objects import origin_service, world
+
+PLACE = Installation(namespace="edgerun-system", image="edgerun")
+
+
+def scaled(**scaling: Any) -> OriginService:
+    service = origin_service("cart")
+    spec = msgspec.to_builtins(service.spec) | {"scaling": scaling}
+    return msgspec.convert({"metadata": {"name": "cart", "namespace": "shop"}, "spec": spec}, OriginService)
+
+
+def observed(running: int | None, ready: int = 0) -> OriginObservation:
+    endpoints = tuple(Endpoint(f"10.0.0.{number}", 8080) for number in range(ready))
+    return OriginObservation(1, OriginPhase.READY, endpoints, replicas=running)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "decided", "running", "wanted"),
+    [
+        ({}, None, None, 1),
+        ({"initialScale": 4}, None, None, 4),
+        ({"minScale": 2}, None, None, 2),
+        ({}, None, 8, 8),
+        ({"maxScale": 5}, None, 8, 5),
+        ({"minScale": 3}, 1, 8, 3),
+        ({}, 2, 8, 2),
+        ({}, 1000, 8, 100),
+        ({"minScale": 200}, 1, 1, 200),
+        ({"minScale": 4, "maxScale": 4}, 9, 1, 4),
+    ],
+)
+def test_the_decision_counts_within_the_bounds_and_before_it_what_runs(
+    scaling: dict[str, Any], decided: int | None, running: int | None, wanted: int
+) -> None:
+    service = scaled(**scaling)
+    scales = {} if decided is None else {service.key: decided}
+    here = world(service, scales=scales, observations={service.key: observed(running)}, installation=PLACE)
+    assert replicas(service, here) == wanted
+    plan = translate(here)
+    (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == plan.scales[service.key] == wanted
+
+
+def test_a_machine_has_no_room_for_a_hundred_processes() -> None:
+    service = scaled(minScale=50)
+    assert replicas(service, world(service, scales={service.key: 99})) == LOCAL_MOST
+
+
+def test_it_is_told_how_many_there_should_be_and_how_many_take_requests() -> None:
+    service = scaled()
+    here = world(service, scales={service.key: 5}, observations={service.key: observed(5, ready=3)}, installation=PLACE)
+    assert translate(here).verdicts[service.key].replicas == Replicas(desired=5, ready=3)
