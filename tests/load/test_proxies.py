@@ -17,10 +17,10 @@ from edgerun.runtime.controller import Controller
 from edgerun.sources.store import Seen
 from edgerun.translate.world import Edge, World
 from support.fleet import Proxy, fleet
+from support.handouts import secrets
 from support.load import load
 from support.origins import Origin, origin
 from support.poll import eventually
-from support.secrets import secrets
 from support.standalone import fetch, free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]

@@ -21,12 +21,12 @@ from edgerun.translate.channel import Channel
 from edgerun.translate.translator import translate
 from edgerun.translate.world import Edge, World
 from edgerun.xds.server import Server
+from support.handouts import with_secrets
 from support.objects import edge_route, origin_service, ready, world
 from support.origins import origin
 from support.poll import eventually
 from support.prometheus import LINTS, STARTS_S, lint, prometheus
 from support.proxies import free_port
-from support.secrets import with_secrets
 from support.xds import Witness
 
 pytestmark = pytest.mark.envoy

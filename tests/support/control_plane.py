@@ -10,7 +10,7 @@ from pathlib import Path
 from edgerun.runtime.controller import Controller
 from edgerun.sources.files import Folder
 from edgerun.translate.world import Edge, World
-from support.secrets import secrets
+from support.handouts import secrets
 
 
 async def _nobody_to_ask(world: World, edge: str) -> str | None:
