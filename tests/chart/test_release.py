@@ -12,6 +12,7 @@ import yaml
 from support import apiserver
 from support.apiserver import ApiServer, edge_route
 from support.chart import CHART, CRD, NAMESPACE, Object, ask, kubectl, objects, render
+from support.poll import eventually_sync
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
 
@@ -61,4 +62,4 @@ def test_the_definitions_and_what_users_wrote_outlive_the_release(empty: ApiServ
     helm(empty, "upgrade", values={"crds": {"keep": False}})
     helm(empty, "uninstall")
     assert not there(empty, KINDS)
-    assert not there(empty, "crds")
+    eventually_sync(lambda: not there(empty, "crds"), within_s=30)  # with a definition go all of its objects, first
