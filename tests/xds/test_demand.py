@@ -28,6 +28,7 @@ from support.xds import (
     names,
     route_table,
     subscription,
+    versions,
 )
 
 COLD = "cart~1"
@@ -118,6 +119,16 @@ class TestACluster:
         script.subscribe(ENDPOINTS, COLD)
         (second,) = script.ack(first)
         assert COLD in names(second)
+
+    def test_never_has_the_endpoints_that_it_had_not_while_it_was_cold(self) -> None:
+        script = booted(*edge(COLD))
+        script.publish(*edge(COLD), *origin(COLD, port=0), assignment("warm", 7))
+        (endpoints,) = script.hear()
+        script.publish(*edge(COLD), *origin(COLD), assignment("warm", 7))
+        assert told(script.hear()) == [("Cluster", [COLD], [])]
+        script.subscribe(ENDPOINTS, COLD)
+        (sent,) = script.ack(endpoints)
+        assert versions(sent) == {COLD: assignment(COLD).version}
 
     def test_is_not_sent_twice_when_it_went_past_another(self) -> None:
         script = booted(*edge(COLD))

@@ -396,7 +396,7 @@ class Conversation(RuleBasedStateMachine):
             assert not told & self.sleeper.cold, "something is told of a cluster that is cold"
 
     def wanted(self, type_url: str) -> Mapping[str, bytes]:
-        hidden = self.sleeper.cold if type_url == CLUSTER else set()
+        hidden = self.sleeper.cold if type_url in (CLUSTER, ENDPOINTS) else set()
         found = {one.name: one.body for one in self.plan if one.type_url == type_url and one.name not in hidden}
         subscribed = self.envoy.wants.get(type_url, found)
         return {name: body for name, body in found.items() if name in subscribed}

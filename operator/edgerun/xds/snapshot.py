@@ -57,10 +57,16 @@ def snapshot(serial: int, resources: Resources, before: Snapshot | None = None, 
 
 
 def _without(clusters: Set[str], resources: Resources) -> Resources:
+    """Without their endpoints, too: a stream that is still at this snapshot when they wake must not be sent these."""
     there = resources.get(CLUSTER, {})
-    if clusters.isdisjoint(there):
+    hidden = {CLUSTER: clusters & there.keys()}
+    hidden[ENDPOINTS] = {_endpoints(there[name]) for name in hidden[CLUSTER]}
+    if not hidden[CLUSTER]:
         return resources
-    return {**resources, CLUSTER: {name: one for name, one in there.items() if name not in clusters}}
+    return {
+        type_url: {name: one for name, one in found.items() if name not in hidden.get(type_url, ())}
+        for type_url, found in resources.items()
+    }
 
 
 def _is_bare(name: str, resources: Resources) -> bool:
