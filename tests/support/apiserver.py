@@ -20,7 +20,7 @@ from edgerun.api import API_VERSION
 from edgerun.api.meta import ObjectKey
 from edgerun.api.schema import definitions
 from edgerun.infra.kubernetes.client import connected
-from support.poll import eventually
+from support.poll import eventually, eventually_sync
 
 TOOLS = Path(__file__).parents[2] / "tools" / "cluster"
 LABEL = "made-by"
@@ -40,9 +40,16 @@ class ApiServer:
         process = int((self.folder / "pids" / "kube-apiserver").read_text().split()[0])
         os.kill(process, signal.SIGSTOP)
         try:
+            eventually_sync(lambda: _stands_still(process), within_s=5)
             yield
         finally:
             os.kill(process, signal.SIGCONT)
+
+
+def _stands_still(process: int) -> bool:
+    """A signal stops each thread in its own time, and one that still runs can answer."""
+    threads = (Path("/proc") / str(process) / "task").glob("*/stat")
+    return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads)
 
 
 def missing() -> str:
