@@ -14,7 +14,9 @@ from support.faults import FaultyApi
 
 # A connection that is given up while a test has the server stopped waits for the server's goodbye, as TLS has it, and
 # the loop of the test ends before. The socket is closed all the same, by whoever collects the garbage.
-UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+UNCLOSED = pytest.mark.filterwarnings(
+    "ignore:unclosed transport:ResourceWarning", "ignore:unclosed <socket:ResourceWarning"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
