@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edgerun.errors import NotFoundError
+from edgerun.errors import ConflictError, NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
 from support.installation import origin_service
@@ -23,8 +23,21 @@ SCALED = re.compile(
 
 async def scaled(scene: Scene, **scaling: Any) -> None:
     """Edit how the origin is scaled."""
-    service = await scene.client.get(scene.key("OriginService", "cart"))
-    await scene.client.replace({**service, "spec": {**service["spec"], "scaling": scaling}})
+    await edited(scene, "OriginService", scaling=scaling)
+
+
+async def edited(scene: Scene, kind: str, **spec: Any) -> None:
+    """As `kubectl edit` does, which is told when somebody has written meanwhile: the operator, a status."""
+
+    async def done() -> bool:
+        found = await scene.client.get(scene.key(kind, "cart"))
+        try:
+            await scene.client.replace({**found, "spec": {**found["spec"], **spec}})
+        except ConflictError:
+            return False
+        return True
+
+    await eventually(done, within_s=5)
 
 
 async def until_wanted(scene: Scene, replicas: int) -> Object:
@@ -91,8 +104,8 @@ async def test_where_no_edge_reports_what_runs_stays_and_bounds_hold_all_the_sam
         await led(scene, 2)
         await asyncio.sleep(4)
         assert written(scene) == before
-        made = await until_wanted(scene, 8)
-        await client.replace({**made, "spec": {**made["spec"], "replicas": 2}})
+        await until_wanted(scene, 8)
+        await edited(scene, "Deployment", replicas=2)
         await until_wanted(scene, 8)
         await scaled(scene, minScale=1, maxScale=3)
         await until_wanted(scene, 3)
