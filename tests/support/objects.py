@@ -11,9 +11,17 @@ from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.meta import ObjectKey
 from edgerun.api.originservice import OriginService
 from edgerun.api.problems import Refusal
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase, World
+from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, OriginPhase, World
 
 READY = OriginPhase.READY
+PLACE = Installation(
+    namespace="edge-system",
+    uid="0a1b",
+    image="edgerun:1.2.3",
+    image_pull_policy="IfNotPresent",
+    image_pull_secrets=("registry",),
+    trust_bundle="-----BEGIN CERTIFICATE-----\n...\n-----END CERTIFICATE-----\n",
+)
 
 
 def edge_route(name: str = "web", *, namespace: str = "shop", created: str = "", **spec: Any) -> EdgeRoute:

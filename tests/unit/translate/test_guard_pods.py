@@ -29,20 +29,12 @@ from edgerun.translate.quantities import amount
 from edgerun.translate.workloads import origin_deployment
 from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase, Trust, World
 from support.golden import cases, check
-from support.objects import origin_service
+from support.objects import PLACE, origin_service
 from support.schemas import values
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "origins"
 CASES = cases(GOLDEN)
 ENVOY = Path(sys.executable).with_name("envoy")
-PLACE = Installation(
-    namespace="edge-system",
-    uid="0a1b",
-    image="edgerun:1.2.3",
-    image_pull_policy="IfNotPresent",
-    image_pull_secrets=("registry",),
-    trust_bundle="-----BEGIN CERTIFICATE-----\n...\n-----END CERTIFICATE-----\n",
-)
 DRAIN_BYTES = 60 << 20  # what `edgerun drain` takes; 52 MB were measured
 SPEC = schema.strict(schema.kinds()[KIND].schema["properties"]["spec"])
 

@@ -24,19 +24,11 @@ from edgerun.translate.manifests import fleet_manifests, manifests
 from edgerun.translate.quantities import amount
 from edgerun.translate.world import Installation, World
 from support.golden import cases, check
-from support.objects import origin_service
+from support.objects import PLACE, origin_service
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "manifests"
 CASES = cases(GOLDEN)
 ENVOY = Path(sys.executable).with_name("envoy")
-PLACE = Installation(
-    namespace="edge-system",
-    uid="0a1b",
-    image="edgerun:1.2.3",
-    image_pull_policy="IfNotPresent",
-    image_pull_secrets=("registry",),
-    trust_bundle="-----BEGIN CERTIFICATE-----\n...\n-----END CERTIFICATE-----\n",
-)
 
 
 def proxy(case: str) -> EdgeProxy:
