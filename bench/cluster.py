@@ -35,7 +35,7 @@ from support.chart import kubectl
 from support.installation import IMAGE, POD_IP, Installation, edge_pod, edge_proxy, install, origin_service, ready_pod
 from support.operators import leader_found
 from support.poll import eventually
-from support.proxies import free_port
+from support.ports import free_port
 
 ROUTES, ORIGINS = 500, 100
 CONCURRENCY = 16

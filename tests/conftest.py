@@ -14,6 +14,12 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
+# A connection that is given up while a test has an API server stopped waits for the server's goodbye, as TLS has it,
+# and the loop of the test ends before. The socket is closed all the same, by who collects the garbage: a later test.
+UNCLOSED = pytest.mark.filterwarnings(
+    "ignore:unclosed transport:ResourceWarning", "ignore:unclosed <socket:ResourceWarning"
+)
+
 ASKED_FOR = ("apiserver", "cluster")  # they start a control plane, beside which nothing else keeps its deadlines
 
 
@@ -23,6 +29,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in markers)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if item.get_closest_marker("apiserver"):
+            item.add_marker(UNCLOSED)
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from support import apiserver
 from support.apiserver import ApiServer
 from support.faults import FaultyApi
 
-# A connection that is given up while a test has the server stopped waits for the server's goodbye, as TLS has it, and
-# the loop of the test ends before. The socket is closed all the same, by whoever collects the garbage.
-UNCLOSED = pytest.mark.filterwarnings(
-    "ignore:unclosed transport:ResourceWarning", "ignore:unclosed <socket:ResourceWarning"
-)
 
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.apiserver)
-            item.add_marker(UNCLOSED)
 
 
 @pytest.fixture(scope="session")

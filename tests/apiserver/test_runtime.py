@@ -5,6 +5,7 @@ operator itself.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -38,7 +39,7 @@ from support.installation import (
     ready_pod,
 )
 from support.poll import eventually
-from support.proxies import free_port
+from support.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 WITHIN_S = 20.0
@@ -562,7 +563,8 @@ async def test_the_command_works_until_sigterm_and_gives_the_lease_away(place: I
         lease = await client.get(place.key("Lease", "edgerun"))
         assert lease["spec"]["holderIdentity"] == "edgerun-0"
     finally:
-        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # then what it said last is below
+            process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0, errors.decode()
     assert b"Traceback" not in errors, errors.decode()

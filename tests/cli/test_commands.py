@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from support.poll import eventually_sync
-from support.standalone import free_port
+from support.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(60)]
 

@@ -33,7 +33,13 @@ def served(shop: Shop, image: str, release: Release) -> Iterator[Address]:
 async def test_what_is_applied_becomes_ready_and_serves(shop: Shop, served: Address) -> None:
     answer = await fetch(served.port, "/anything?status=201", address=served.host, host=shop.host("cart"))
     assert (answer.status, answer.header("x-origin")) == (201, "cart")
-    assert shop.get("edgeroute", "cart")["status"]["edges"] == [{"name": "default", "proxies": 2, "programmed": 2}]
+
+    def both_have_it() -> bool:  # the route is Ready with the first of the two proxies
+        edges = shop.get("edgeroute", "cart")["status"]["edges"]
+        assert edges == [{"name": "default", "proxies": 2, "programmed": 2}]
+        return True
+
+    eventually_sync(both_have_it, within_s=60, step_s=0.5, what="both proxies programmed")
 
 
 async def test_an_unknown_host_is_answered_with_404(served: Address) -> None:

@@ -23,7 +23,8 @@ from edgerun.xds.authentication import Authenticator
 from edgerun.xds.server import Server
 from support.authorities import NAMES, authority, certificate
 from support.poll import eventually
-from support.proxies import Envoy, free_port, listening
+from support.ports import free_port
+from support.proxies import Envoy, listening
 from support.volumes import Volume
 from support.xds import Witness, listener, resources, route_table
 

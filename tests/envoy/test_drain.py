@@ -20,7 +20,8 @@ from edgerun.translate.translator import translate
 from edgerun.translate.world import Edge
 from edgerun.xds.server import Server
 from support.objects import edge_route, world
-from support.proxies import free_port, listening
+from support.ports import free_port
+from support.proxies import listening
 from support.xds import Witness
 
 pytestmark = pytest.mark.envoy

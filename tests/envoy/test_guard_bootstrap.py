@@ -21,7 +21,8 @@ from edgerun.xds.server import Server
 from guard.guarded import Settings, bearer, guard, in_plain_words, token
 from support.authorities import NAMES, authority, certificate
 from support.origins import origin
-from support.proxies import Envoy, free_port, listening
+from support.ports import free_port
+from support.proxies import Envoy, listening
 from support.standalone import fetch
 from support.tokens import Key
 from support.volumes import Volume

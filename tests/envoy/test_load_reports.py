@@ -26,7 +26,8 @@ from support.fleet import ENVOY
 from support.load import load
 from support.origins import Origin, origin
 from support.poll import eventually
-from support.proxies import free_port, listening
+from support.ports import free_port
+from support.proxies import listening
 from support.volumes import Volume
 from support.xds import Witness, resources
 

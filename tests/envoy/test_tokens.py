@@ -17,7 +17,8 @@ from edgerun.credentials.issuer import JWKS_PATH, documents
 from edgerun.credentials.keys import Key, KeySet, Phase, entered, new, new_private
 from edgerun.credentials.tokens import Terms, confusable, mint
 from edgerun.translate.identities import Claim, subject
-from support.proxies import free_port, listening
+from support.ports import free_port
+from support.proxies import listening
 from support.standalone import fetch
 
 pytestmark = pytest.mark.envoy

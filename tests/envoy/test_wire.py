@@ -10,7 +10,7 @@ import pytest
 
 from edgerun.credentials.certificates import Pair
 from support.origins import Origin, origin
-from support.proxies import free_port
+from support.ports import free_port
 from support.standalone import fetch
 from support.wire import DOMAIN, EDGE_ID, GUARD_ID, ask, authority, context, edge, guard, seen, serial, workload
 

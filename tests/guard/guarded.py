@@ -19,7 +19,8 @@ from edgerun.translate.guard_policy import Admission, Invokers, policies
 from edgerun.translate.plan import Resource
 from edgerun.xds.server import Server
 from support.poll import eventually
-from support.proxies import Envoy, free_port, listening
+from support.ports import free_port
+from support.proxies import Envoy, listening
 from support.standalone import Answer, fetch
 from support.tokens import Key, compact, jwks
 from support.xds import Witness, resources

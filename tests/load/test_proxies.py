@@ -21,7 +21,8 @@ from support.handouts import secrets
 from support.load import load
 from support.origins import Origin, origin
 from support.poll import eventually
-from support.standalone import fetch, free_port
+from support.ports import free_port
+from support.standalone import fetch
 
 pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]
 

@@ -19,7 +19,8 @@ from edgerun.translate.world import Endpoint
 from local.harness import CART, marked
 from support.load import load
 from support.poll import eventually, eventually_sync
-from support.standalone import Answer, Standalone, free_port, standalone
+from support.ports import free_port
+from support.standalone import Answer, Standalone, standalone
 
 pytestmark = pytest.mark.envoy
 

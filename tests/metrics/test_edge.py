@@ -25,8 +25,8 @@ from support.handouts import with_secrets
 from support.objects import edge_route, origin_service, ready, world
 from support.origins import origin
 from support.poll import eventually
+from support.ports import free_port
 from support.prometheus import LINTS, STARTS_S, lint, prometheus
-from support.proxies import free_port
 from support.xds import Witness
 
 pytestmark = pytest.mark.envoy

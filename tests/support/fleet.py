@@ -23,7 +23,7 @@ from edgerun.translate.rendering import rendered
 from edgerun.translate.translator import translate
 from edgerun.translate.world import Edge, World
 from support.poll import eventually
-from support.standalone import free_port
+from support.ports import free_port
 
 ENVOY = Path(sys.executable).with_name("envoy")
 

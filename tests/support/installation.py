@@ -28,7 +28,8 @@ from edgerun.translate.envoy_pods import ADMIN_SOCKET
 from edgerun.translate.labels import edge_labels, object_name
 from support.apiserver import ApiServer
 from support.chart import CRD, kubectl, objects, render
-from support.proxies import Envoy, free_port
+from support.ports import free_port
+from support.proxies import Envoy
 from support.volumes import Volume
 
 ENVOY = Path(sys.executable).with_name("envoy")

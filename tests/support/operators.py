@@ -21,7 +21,7 @@ from . import hurried
 from .apiserver import kubeconfig
 from .faults import FaultyApi
 from .installation import IMAGE, Installation
-from .proxies import free_port
+from .ports import free_port
 
 LOOK_S = 1.0  # kube-proxy needs no API server for what it knows already
 

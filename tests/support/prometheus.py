@@ -18,7 +18,7 @@ import yaml
 from tools.cluster.places import cache
 
 from .poll import eventually
-from .proxies import free_port
+from .ports import free_port
 
 INTERVAL = "200ms"
 STARTS_S = 20.0  # until it has scraped for the first time

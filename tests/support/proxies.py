@@ -85,12 +85,6 @@ async def listening(port: int, *, within_s: float = 20.0) -> None:
     await eventually(check, within_s=within_s, what=f"a listener on port {port}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _bootstrap(xds: Path, admin: Path, node: str) -> dict[str, Any]:
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     backoff = {"base_interval": "0.1s", "max_interval": "0.5s"}

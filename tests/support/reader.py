@@ -16,7 +16,7 @@ from pathlib import Path
 
 from support.markdown import Block, Step, blocks, steps
 from support.poll import eventually_sync
-from support.standalone import free_port
+from support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

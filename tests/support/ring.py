@@ -35,7 +35,8 @@ from .issuers import origin as origin_service
 from .issuers import route
 from .origins import Origin, origin
 from .poll import eventually
-from .proxies import free_port, listening
+from .ports import free_port
+from .proxies import listening
 
 ORIGIN = ObjectKey("OriginService", "shop", "cart")
 TRUST_DOMAIN = "ring.test"

@@ -27,7 +27,8 @@ from .load import Result, load
 from .operators import Operator, leader_found, operator
 from .origins import origin
 from .poll import eventually
-from .proxies import Envoy, free_port
+from .ports import free_port
+from .proxies import Envoy
 
 WITHIN_S = 30.0
 PAUSE_S = 0.005

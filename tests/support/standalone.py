@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import textwrap
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from edgerun.runtime.local import LocalRuntime, running
 from edgerun.settings import LocalSettings
 from edgerun.sources.documents import FileProblem
 from support.poll import eventually
+from support.ports import free_port
 
 WITHIN_S = 20.0
 
@@ -149,12 +149,6 @@ async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> byt
         whole += (await reader.readexactly(size + 2))[:-2]
     await reader.readline()
     return whole
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,8 @@ from edgerun.translate.secrets import authorities, certificate, credential
 from edgerun.translate.world import Endpoint
 from edgerun.xds.server import Server
 
-from .proxies import Envoy, envoy, free_port, listening
+from .ports import free_port
+from .proxies import Envoy, envoy, listening
 from .standalone import fetch
 from .xds import FLEET, Witness, listener, resources, route_table
 

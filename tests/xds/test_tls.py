@@ -19,7 +19,7 @@ from edgerun.xds import server as module
 from edgerun.xds.authentication import Authenticator
 from edgerun.xds.server import Server
 from support.authorities import NAMES, authority, certificate
-from support.proxies import free_port
+from support.ports import free_port
 from support.xds import METHOD, Client, Witness, cluster, connected, fleet, names
 
 

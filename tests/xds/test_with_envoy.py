@@ -18,7 +18,8 @@ from edgerun.xds.server import Server
 from support.load import load
 from support.origins import origin
 from support.poll import eventually
-from support.proxies import Envoy, envoy, free_port, listening
+from support.ports import free_port
+from support.proxies import Envoy, envoy, listening
 from support.xds import Witness, assignment, cluster, fleet, listener, route_table
 
 pytestmark = pytest.mark.envoy

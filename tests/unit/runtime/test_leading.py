@@ -12,7 +12,8 @@ from edgerun.runtime.leading import REUNION_S, Leading
 from edgerun.xds.server import Server
 from support.authorities import authority, certificate
 from support.poll import eventually
-from support.proxies import free_port, listening
+from support.ports import free_port
+from support.proxies import listening
 from support.xds import Witness
 
 
