@@ -8,13 +8,14 @@ process, and the workers of pytest-xdist share none.
 import itertools
 import os
 import socket
+from collections.abc import Iterator, Sequence
 
 _RANGE = range(20_000, 30_000)
 _WORKERS = 8  # more than ever run beside each other on one machine
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-_OWN = _RANGE[_WORKER::_WORKERS]
+_OWN: Sequence[int] = _RANGE[_WORKER::_WORKERS]
 _begin = os.getpid() * 37 % len(_OWN)  # another run beside this one begins somewhere else
-_next = itertools.cycle((*_OWN[_begin:], *_OWN[:_begin]))
+_next: Iterator[int] = itertools.cycle((*_OWN[_begin:], *_OWN[:_begin]))
 
 
 def free_port() -> int:
