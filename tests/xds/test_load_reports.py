@@ -75,7 +75,8 @@ async def reporting(address: str, *, of: str = FLEET, node: str = "one", token: 
             response_deserializer=lrs_pb2.LoadStatsResponse.FromString,
         )
         call = begin(metadata=(("authorization", f"Bearer {token}"),) if token else ())
-        await call.write(lrs_pb2.LoadStatsRequest(node={"id": node, "cluster": of}))
+        with suppress(grpc.aio.AioRpcError):  # who is refused may hear of it before
+            await call.write(lrs_pb2.LoadStatsRequest(node={"id": node, "cluster": of}))
         try:
             yield call
         finally:
