@@ -9,8 +9,9 @@ import pytest
 
 from edgerun.api.originservice import OriginService
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.world import OriginObservation
 from support.poll import eventually_sync
 
 Kubectl = Callable[..., str]

@@ -31,7 +31,8 @@ from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
 from edgerun.infra.local.site import Timing
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import OriginObservation
 from local.gatehouse import TRUST_DOMAIN, Gatehouse
 from support.poll import eventually
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 
 from edgerun.api.originservice import OriginService
-from edgerun.translate.world import OriginPhase
+from edgerun.translate.phases import OriginPhase
 from local.harness import CART, House, ask, origin, steadily
 from support.poll import eventually
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgerun.api.originservice import Guarding, OriginService
 from edgerun.infra.local import guards, ports
-from edgerun.translate.world import OriginPhase
+from edgerun.translate.phases import OriginPhase
 from local.harness import CART, SERVER, House, ask, origin, steadily
 from support.poll import eventually
 

@@ -16,7 +16,8 @@ import pytest
 from edgerun.api.originservice import ContainerPort, HTTPGetAction, HTTPHeader, OriginService, TCPSocketAction
 from edgerun.infra.local import ports
 from edgerun.infra.local.site import Timing
-from edgerun.translate.world import Endpoint, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import Endpoint
 from local.harness import CART, SERVER, House, ask, housed, origin
 from support.poll import eventually
 

@@ -3,7 +3,8 @@
 import asyncio
 
 from edgerun.api.originservice import OriginService
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import OriginObservation
 from local.harness import House, ask, origin, steadily
 from support.poll import eventually
 

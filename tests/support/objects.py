@@ -11,7 +11,8 @@ from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.meta import ObjectKey
 from edgerun.api.originservice import OriginService
 from edgerun.api.problems import Refusal
-from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, OriginPhase, World
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, World
 
 READY = OriginPhase.READY
 PLACE = Installation(

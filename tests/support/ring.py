@@ -28,7 +28,8 @@ from edgerun.runtime.issuing import Issuing
 from edgerun.translate.bootstrap import bootstrap
 from edgerun.translate.guard import Guard, static_resources
 from edgerun.translate.identities import edge_id, guard_fleet
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import Edge, Endpoint, OriginObservation
 
 from .fleet import ENVOY, Proxy, fleet
 from .issuers import origin as origin_service

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     SHADOWED = "Shadowed"
     PROGRAMMED = "Programmed"
     CONTAINER_HEALTHY = "ContainerHealthy"
+    ALL_TRAFFIC_ASSIGNED = "AllTrafficAssigned"
     READY = "Ready"
 
 

@@ -7,6 +7,7 @@ Trap: `None` is "not given" and differs from false, 0 or {}: a Deployment gets w
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -149,6 +150,9 @@ class PodSpec(Frozen, frozen=True):
 
 
 class TemplateMeta(Frozen, frozen=True):
+    """`name` is what the user calls the revision, "" for one that gets a number."""
+
+    name: str = ""
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
 
@@ -225,9 +229,32 @@ class SecretRotation(StrEnum):
     IGNORE = "Ignore"
 
 
+class TrafficTarget(Frozen, frozen=True):
+    """One of `spec.traffic`: a revision by its name, or the latest ready one, and a tag of its own if it has one."""
+
+    revision_name: str = ""
+    latest_revision: bool | None = None
+    percent: int | None = None
+    tag: str = ""
+
+    @property
+    def latest(self) -> bool:
+        """Whether it follows the latest ready revision: so does what names none."""
+        return not self.revision_name
+
+
+class RolloutPolicy(Frozen, frozen=True):
+    """How the traffic of `latestRevision` moves to a new one: at once, or in `duration`; and when it goes back."""
+
+    duration: str = "0s"
+    max_error_percent: float | None = None
+
+
 class OriginServiceSpec(Frozen, frozen=True):
     template: Template
     scaling: Scaling = Scaling()
+    traffic: tuple[TrafficTarget, ...] = ()
+    rollout: RolloutPolicy = RolloutPolicy()
     access: Access = Access()
     guard: Guarding = Guarding.ENABLED
     secret_rotation: SecretRotation = SecretRotation.IGNORE
@@ -248,12 +275,76 @@ class Replicas(Frozen, frozen=True, omit_defaults=False):
     ready: int
 
 
+class Share(Frozen, frozen=True):
+    """How much of all requests a revision gets."""
+
+    revision_name: str
+    percent: int
+
+
+class Rejected(Frozen, frozen=True):
+    """A revision that was rolled back from, and why. It gets none of what is for the latest one any more."""
+
+    revision_name: str
+    message: str = ""
+    at: datetime | None = None
+
+
+class Rollout(Frozen, frozen=True):
+    """Where the traffic of `latestRevision` is.
+
+    `shares` are of the revisions that have some of it, the oldest first. `begun`: since when the newest of them has its
+    first percent, until all proxies serve that; from then on there is a `next_step`. `goal` is the revision that was
+    meant last. `previous` had the traffic before, and `settled` is when it lost the last of it.
+    """
+
+    goal: str = ""
+    shares: tuple[Share, ...] = ()
+    begun: datetime | None = None
+    next_step: datetime | None = None
+    step_seconds: float = 0.0
+    step_percent: int = 0
+    previous: str = ""
+    settled: datetime | None = None
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def rolling(self) -> bool:
+        return len(self.shares) > 1
+
+    @property
+    def percent(self) -> int:
+        """Of all requests."""
+        return sum(share.percent for share in self.shares)
+
+    def rejects(self, name: str) -> bool:
+        return any(one.revision_name == name for one in self.rejected)
+
+
+class LiveTraffic(Frozen, frozen=True):
+    """What one revision gets now. With a `tag` it is also called by that alone, at `url` where a route has one."""
+
+    revision_name: str
+    percent: int | None = None
+    tag: str = ""
+    url: str = ""
+
+
 class OriginServiceStatus(Frozen, frozen=True):
+    """`revision_number` is the highest that was ever seen; `applied_traffic` is the newest `spec.traffic` that could be
+    put into effect, `traffic` what comes of it and of `rollout`."""
+
     observed_generation: int = 0
     serving: Kept | None = None
     url: str = ""
     replicas: Replicas | None = None
     references: tuple[UsedVersion, ...] = ()
+    latest_created_revision_name: str = ""
+    latest_ready_revision_name: str = ""
+    traffic: tuple[LiveTraffic, ...] = ()
+    revision_number: int = 0
+    applied_traffic: tuple[TrafficTarget, ...] = ()
+    rollout: Rollout | None = None
     conditions: tuple[Condition, ...] = ()
 
 

@@ -239,7 +239,7 @@ class ClusterRuntime:
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
         self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
         self._default_edge.look(entries)
-        self.references.want(wanted(plan.origins))
+        self.references.want(wanted(one.service for one in plan.running))
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:

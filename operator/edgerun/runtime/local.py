@@ -204,7 +204,7 @@ class LocalRuntime:
             self._audience.problems(self._problems)
 
     def _act(self, plan: Plan) -> None:
-        self._origins.apply(plan.origins, plan.scales)
+        self._origins.apply(plan.running)
 
     def _scaled(self, scaled: Scaled) -> None:
         self._audience.output(f"{scaled.key.namespace}/{scaled.key.name}", f"edgerun: {scaled}")

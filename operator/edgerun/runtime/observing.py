@@ -17,7 +17,7 @@ from ..sources.store import Store
 from ..sources.workloads import Workloads, owner_of
 from ..translate.fleets import fleet_observation
 from ..translate.observed import origin_observation
-from ..translate.world import OriginPhase
+from ..translate.phases import OriginPhase
 from .guard_pods import GuardPods
 
 _ASKED = re.compile(r"^[A-Z]+ /\S+: ")  # what was asked of the server: of no interest to whoever wrote the object

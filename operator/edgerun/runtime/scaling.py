@@ -14,7 +14,7 @@ from ..api.originservice import Metric, OriginService
 from ..autoscale import knobs
 from ..autoscale.autoscaler import LONGEST_GAP_S, Autoscaler, Outcome
 from ..sources.store import Store
-from ..translate.scales import within
+from ..translate.running import within
 from ..vitals import Scale
 
 SECOND_S = 1.0

@@ -29,7 +29,7 @@ def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int)
         return {"direct_response": _direct_response(rule.respond)}
     if rule.redirect:
         return {"redirect": _redirect(rule.redirect, match, port)}
-    if all(target.cluster is None for target in targets if target.origin.weight):
+    if all(target.cluster is None for target in targets if target.weight):
         return {"direct_response": _direct_response(Respond(status=500, body=MISSING_ORIGIN_BODY))}
     return {"route": _forward(rule, match, targets)}
 
@@ -79,7 +79,7 @@ _REDIRECT_CODES = {
 def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
     timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
     hostname = rule.rewrite.hostname if rule.rewrite else None
-    shares = [_share(target, hostname or target.authority) for target in targets if target.origin.weight]
+    shares = [_share(target, hostname or target.authority) for target in targets if target.weight]
     action = {
         "weighted_clusters": {"clusters": shares},
         "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
@@ -93,7 +93,7 @@ def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[s
 def _share(target: Target, hostname: str | None) -> dict[str, Any]:
     return {
         "name": target.cluster or MISSING_CLUSTER,
-        "weight": {"value": target.origin.weight},
+        "weight": {"value": target.weight},
     } | _host(hostname)
 
 

@@ -34,7 +34,7 @@ from .identities import edge_prefix
 from .listeners import STREAM_IDLE_TIMEOUT_S, probes_listener
 from .messages import ADS, packed
 from .mutual_tls import common_context, socket
-from .names import service_cluster
+from .names import app_cluster
 from .world import Edge, Endpoint
 
 LISTENER_NAME = "guard"
@@ -78,7 +78,7 @@ def _plain(message: Any) -> Any:
 
 def _app(guard: Guard) -> Any:
     """The app. One connection carries one request at a time, so their number is the concurrency."""
-    name = service_cluster(guard.origin)
+    name = app_cluster(guard.origin)
     options = http_protocol_options_pb2.HttpProtocolOptions(
         common_http_protocol_options={"idle_timeout": {"seconds": IDLE_TIMEOUT_S}},
         explicit_http_config={"http_protocol_options": {}},
@@ -128,7 +128,7 @@ def _http_manager(guard: Guard) -> Any:
     """Paths, and what the edge says of the client, reach the app as the edge sent them: the edge has cleaned them."""
     return http_connection_manager_pb2.HttpConnectionManager(
         stat_prefix="guard",
-        route_config=_route(service_cluster(guard.origin)),
+        route_config=_route(app_cluster(guard.origin)),
         http_filters=_http_filters(),
         access_log=[access_log()],
         local_reply_config=answers(),

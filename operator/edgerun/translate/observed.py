@@ -15,9 +15,10 @@ import msgspec
 from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
 from .labels import origin_selector
+from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
 from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
-from .world import Endpoint, OriginObservation, OriginPhase
+from .world import Endpoint, OriginObservation
 
 _ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
 _CRASHED = "CrashLoopBackOff"
@@ -62,7 +63,7 @@ def origin_observation(
         newest = [pod for pod in mine if _is_newest(pod, service, made_with.mark)]
         phase, reason, message = _state(service, there, newest)
     told = there.spec.replicas if deployment else None
-    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message, made_with, told)
+    return OriginObservation(phase, endpoints, reason, message, made_with, told)
 
 
 _PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")

@@ -10,8 +10,9 @@ from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus, EdgeStatus
 from ..api.meta import Condition
-from ..api.originservice import OriginServiceStatus, UsedVersion
+from ..api.originservice import OriginServiceStatus, Rollout, UsedVersion
 from .plan import Verdict
+from .revisions.memory import Memory
 from .world import FleetObservation
 
 
@@ -64,7 +65,14 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
     resolved = _resolved(verdict, before)
     said = (*verdict.conditions, *([resolved] if resolved else []))
     parts = (*said, conditions.folded(said))
+    memory = verdict.memory or Memory()
     return OriginServiceStatus(
+        latest_created_revision_name=memory.latest_created_revision_name,
+        latest_ready_revision_name=memory.latest_ready_revision_name,
+        traffic=verdict.traffic,
+        revision_number=memory.number,
+        applied_traffic=memory.traffic,
+        rollout=memory.rollout if memory.rollout != Rollout() else None,
         observed_generation=verdict.generation,
         serving=verdict.kept,
         url=verdict.url,

@@ -9,16 +9,20 @@ from ..api import conditions, edgeproxy, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import OriginService, Replicas
+from ..api.originservice import LiveTraffic, OriginService
 from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
+from .names import revision_key
 from .origins import Directory, Target, Targets
+from .phases import OriginPhase
 from .plan import Rotation, Verdict
 from .references import found, resolved, rolls, told
+from .replicas import Replicas
+from .revisions.follow import Outcome
 from .routes import RouteTable, Shadow
-from .scales import replicas
-from .world import Edge, OriginObservation, OriginPhase, World
+from .running import outcome, running
+from .world import Edge, OriginObservation, World
 
 MAX_LISTED = 5
 
@@ -156,18 +160,34 @@ def _route_url(route: EdgeRoute, edge: Edge) -> str:
 
 def _origin_verdict(service: OriginService, world: World) -> Verdict:
     refusal = world.refusals.get(service.key)
-    observed = world.observations.get(service.key)
-    open_to_all = [one for one in observed.endpoints if not one.guarded] if observed else []
-    endpoint = open_to_all[0] if open_to_all else None
+    decided, found = outcome(service, world), Replicas.of(service, world)
+    newest = decided.newest
+    observed = world.observations.get(revision_key(service.key, newest.name)) if newest else None
+    endpoints = [one for name, _ in found.shares for one in found.endpoints(name) if not one.guarded]
+    assigned = _assigned(service, decided)
     return Verdict(
         key=service.key,
         generation=refusal.generation if refusal else service.metadata.generation,
-        conditions=(conditions.accepted(refusal, service.metadata.generation), _healthy(observed)),
-        url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
+        conditions=(
+            conditions.accepted(refusal, service.metadata.generation),
+            _healthy(decided, observed),
+            *([assigned] if assigned else []),
+        ),
+        url=f"http://{endpoints[0].address}:{endpoints[0].port}" if endpoints else "",
         kept=kept(service, refusal),
         rotation=_rotation(service, observed, world),
-        replicas=Replicas(desired=replicas(service, world), ready=len(observed.endpoints) if observed else 0),
+        replicas=originservice.Replicas(
+            desired=sum(one.replicas for one in running(service, world)), ready=found.ready
+        ),
+        memory=decided.memory,
+        traffic=_traffic(decided),
     )
+
+
+def _traffic(decided: Outcome) -> tuple[LiveTraffic, ...]:
+    weights = (LiveTraffic(revision_name=one.revision_name, percent=one.percent) for one in decided.assignment.weights)
+    tags = (LiveTraffic(revision_name=one.revision_name, tag=one.tag) for one in decided.assignment.tags)
+    return (*weights, *tags)
 
 
 def _rotation(service: OriginService, observed: OriginObservation | None, world: World) -> Rotation | None:
@@ -180,17 +200,38 @@ def _rotation(service: OriginService, observed: OriginObservation | None, world:
     )
 
 
-def _healthy(observed: OriginObservation | None) -> Condition:
+def _healthy(decided: Outcome, observed: OriginObservation | None) -> Condition:
+    """How the newest revision fares, and whether another one serves in its place."""
+    if decided.problems and decided.newest is None:
+        return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "there is no revision")
     if observed is None:
         return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "nothing has been started yet")
     reason = observed.reason or observed.phase.value
-    match observed.phase:
-        case OriginPhase.READY:
-            return conditions.true(ConditionType.CONTAINER_HEALTHY, "Ready", observed.message)
-        case OriginPhase.FAILED:
-            return conditions.false(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
-        case OriginPhase.PENDING | OriginPhase.STARTING:
-            return conditions.unknown(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
+    message = observed.message + _others(decided)
+    if observed.phase is OriginPhase.READY:
+        return conditions.true(ConditionType.CONTAINER_HEALTHY, "Ready", observed.message)
+    if observed.phase is OriginPhase.FAILED:
+        return conditions.false(ConditionType.CONTAINER_HEALTHY, reason, message)
+    return conditions.unknown(ConditionType.CONTAINER_HEALTHY, reason, message)
+
+
+def _others(decided: Outcome) -> str:
+    created, ready = decided.memory.latest_created_revision_name, decided.memory.latest_ready_revision_name
+    return f'; revision "{ready}" keeps its traffic' if ready not in ("", created) else ""
+
+
+def _assigned(service: OriginService, decided: Outcome) -> Condition | None:
+    """Whether `spec.traffic` is in effect; None where all is for the latest revision, as it is without."""
+    if decided.problems:
+        said = _listed([f"{problem.field}: {problem.message}" for problem in decided.problems])
+        return conditions.false(ConditionType.ALL_TRAFFIC_ASSIGNED, "Invalid", said)
+    if not service.spec.traffic:
+        return None
+    notice = decided.routed
+    if notice is None:
+        return conditions.true(ConditionType.ALL_TRAFFIC_ASSIGNED, "AllTrafficAssigned")
+    make = conditions.false if notice.failed else conditions.unknown
+    return make(ConditionType.ALL_TRAFFIC_ASSIGNED, notice.reason, notice.message)
 
 
 def _refused_verdict(refusal: Refusal) -> Verdict:

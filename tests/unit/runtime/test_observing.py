@@ -9,7 +9,8 @@ from edgerun.infra.kubernetes.applier import TakenError
 from edgerun.runtime.observing import Observing
 from edgerun.sources.store import Gone, Seen, Store
 from edgerun.translate.labels import edge_labels, origin_labels
-from edgerun.translate.world import Edge, FleetObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import Edge, FleetObservation
 
 CART = ObjectKey("OriginService", "shop", "cart")
 BLUE = ObjectKey("EdgeProxy", "", "blue")

@@ -9,8 +9,9 @@ from edgerun.api.meta import ObjectKey
 from edgerun.runtime.scaling import Loads, Scaled, Scaling
 from edgerun.sources.store import Gone, Seen, Store
 from edgerun.translate.names import origin_of
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase
+from edgerun.translate.world import Edge, Endpoint, OriginObservation
 from edgerun.vitals import Scale
 from edgerun.xds import loads as xds
 

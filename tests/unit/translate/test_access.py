@@ -9,9 +9,10 @@ from edgerun.api.originservice import Access, Guarding, Invoker, OriginService
 from edgerun.translate.access import invokers, may_call
 from edgerun.translate.guard_policy import INVOKERS, POLICIES, Invokers
 from edgerun.translate.identities import Claim
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import EXTENSION, SECRET, Plan
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Endpoint, OriginObservation, OriginPhase, Trust
+from edgerun.translate.world import Endpoint, OriginObservation, Trust
 from support.objects import edge_route, origin_service, world
 
 CART = "spiffe://edgerun.local/ns/shop/origin/cart"

@@ -25,9 +25,10 @@ from edgerun.translate.guard_pods import PREFIX, RESOURCES, sidecar
 from edgerun.translate.identities import edge_prefix
 from edgerun.translate.labels import edge_labels, origin_labels
 from edgerun.translate.manifests import origin_manifests
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.quantities import amount
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase, Trust, World
+from edgerun.translate.world import Endpoint, Installation, OriginObservation, Trust, World
 from support.golden import cases, check
 from support.objects import PLACE, origin_service
 from support.schemas import values

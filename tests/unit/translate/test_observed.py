@@ -8,8 +8,9 @@ import pytest
 
 from edgerun.api.originservice import OriginService
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import Endpoint, OriginObservation, OriginPhase
+from edgerun.translate.world import Endpoint, OriginObservation
 from support.objects import origin_service
 
 READY, STARTING, FAILED, PENDING = OriginPhase.READY, OriginPhase.STARTING, OriginPhase.FAILED, OriginPhase.PENDING

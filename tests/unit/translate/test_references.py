@@ -15,6 +15,7 @@ from edgerun.api.originservice import OriginService, OriginServiceStatus, UsedVe
 from edgerun.api.pods import Deployment
 from edgerun.translate import references
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.references import MARK, MAX_TOLD, RECORD, Reference, mark, rolled, wanted
 from edgerun.translate.statuses import origin_status
 from edgerun.translate.translator import translate
@@ -22,7 +23,6 @@ from edgerun.translate.workloads import origin_deployment
 from edgerun.translate.world import (
     Installation,
     OriginObservation,
-    OriginPhase,
     Referred,
     Rolled,
     Version,

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from edgerun.api.originservice import OriginService, Replicas
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.scales import LOCAL_MOST, replicas
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase
+from edgerun.translate.world import Endpoint, Installation, OriginObservation
 from support.objects import origin_service, world
 
 PLACE = Installation(namespace="edgerun-system", image="edgerun")

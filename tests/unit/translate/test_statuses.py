@@ -4,10 +4,11 @@ from edgerun.api.edgeroute import EdgeRouteStatus
 from edgerun.api.meta import Condition, ObjectKey
 from edgerun.api.originservice import OriginServiceStatus
 from edgerun.api.problems import Refusal
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import Verdict
 from edgerun.translate.statuses import Progress, origin_status, route_status
 from edgerun.translate.translator import translate
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.world import OriginObservation
 from support.objects import edge_route, origin_service, ready, world
 
 NEW = EdgeRouteStatus()

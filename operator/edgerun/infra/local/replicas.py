@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ...api.originservice import OriginService
-from ...translate.world import Endpoint, OriginPhase
+from ...translate.phases import OriginPhase
+from ...translate.world import Endpoint
 from . import ports, procfs
 from .clusteronly import require_local
 from .connections import unused

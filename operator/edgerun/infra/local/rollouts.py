@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from ...api.originservice import OriginService
-from ...translate.world import OriginObservation, OriginPhase
+from ...translate.phases import OriginPhase
+from ...translate.world import OriginObservation
 from .replicas import Replica
 from .site import State
 
@@ -83,7 +84,7 @@ class Rollout:
     def _tell(self) -> None:
         endpoints = tuple(sorted(one for replica in self._replicas() for one in replica.state.endpoints))
         state = _state(self._new, self._wanted)
-        observation = OriginObservation(self._generation, state.phase, endpoints, state.reason, state.message)
+        observation = OriginObservation(state.phase, endpoints, state.reason, state.message)
         if observation != self._last:
             self._last = observation
             self._observed(observation)

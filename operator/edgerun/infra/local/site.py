@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from ...translate.world import Endpoint, OriginPhase
+from ...translate.phases import OriginPhase
+from ...translate.world import Endpoint
 from .guards import Guards
 from .leash import Leash
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ...api.originservice import Rollout, TrafficTarget
 from ...api.problems import Problem
 from . import traffic
 from .collection import DEFAULT, Retention, collectable
 from .creation import Current, Wanted, current, highest
 from .judgement import Evidence, Order, awaited, judged, told
 from .latest import explained, latest_ready
-from .memory import Memory, Rollout, Target
+from .memory import Memory
 from .replicas import Duties, Need, needs
 from .revision import Notice, Revision, Revisions, by_name
 from .rollout import ALL_AT_ONCE, Look, advanced, aim, due, on_trial, pruned
@@ -31,7 +32,7 @@ class Wish:
     """What the OriginService says. Without targets all traffic is for the latest revision."""
 
     wanted: Wanted
-    targets: tuple[Target, ...] = ()
+    targets: tuple[TrafficTarget, ...] = ()
     duration: timedelta = ALL_AT_ONCE
     max_error_percent: float | None = None
     min_scale: int = 1
@@ -59,6 +60,7 @@ class Outcome:
 
     memory: Memory
     assignment: Assignment
+    draining: frozenset[str] = frozenset()
     revisions: tuple[Revision, ...] = ()
     made: Revision | None = None
     collected: tuple[str, ...] = ()
@@ -69,11 +71,24 @@ class Outcome:
     rolled_back: Notice | None = None
     again: datetime | None = None
 
+    @property
+    def present(self) -> tuple[Revision, ...]:
+        """All that are there as soon as what is to be made is: what has to run."""
+        gone = frozenset(self.collected)
+        there = tuple(one for one in self.revisions if one.name not in gone)
+        return (*there, self.made) if self.made else there
+
+    @property
+    def newest(self) -> Revision | None:
+        """The one of the template."""
+        name = self.memory.latest_created_revision_name
+        return next((one for one in self.present if one.name == name), None)
+
 
 class _Route(NamedTuple):
     """Where the traffic is to go; `awaited` are revisions without which it cannot go where it is wished."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[TrafficTarget, ...]
     rollout: Rollout
     notice: Notice | None = None
     problems: tuple[Problem, ...] = ()
@@ -100,6 +115,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
             rollout=route.rollout,
         ),
         assignment=assigned,
+        draining=frozenset(duties.draining) & revisions.keys(),
         revisions=tuple(_dated(one, used, facts.now) for one in revisions.values()),
         made=found.revision if found.new and forgotten else None,
         collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .memory import Rollout
+from ...api.originservice import Rollout
 from .revision import Notice, Revisions
 from .rollout import on_trial, promoted, refused, rolled_back
 from .trial import Window, first_exceeding, tally, words

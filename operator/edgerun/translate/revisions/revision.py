@@ -13,7 +13,7 @@ import msgspec
 
 from ...api.originservice import Template
 from ...api.structure import field_path
-from ..world import OriginPhase
+from ..phases import OriginPhase
 
 MAX_NAMED = 5  # fields of a message
 

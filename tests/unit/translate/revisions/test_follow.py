@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.follow import Outcome, Wish, follow
 from edgerun.translate.revisions.judgement import Order, Verb
 from edgerun.translate.revisions.memory import Memory
 from edgerun.translate.revisions.replicas import Role
 from edgerun.translate.revisions.revision import Revision
 from edgerun.translate.revisions.trial import Tally, counted
-from edgerun.translate.world import OriginPhase
 from support.revisions import FAILED, READY, START, STARTING, facts, latest, pinned, revision, wish, written
 
 MINUTE = timedelta(minutes=1)

@@ -1,0 +1,80 @@
+"""Where the replicas of an OriginService are, by revision; and which of them requests lead to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..api.meta import ObjectKey
+from ..api.originservice import OriginService
+from .names import revision_cluster, revision_key
+from .phases import OriginPhase
+from .revisions.follow import Outcome
+from .revisions.traffic import ALL
+from .running import outcome
+from .world import AWAKE, Endpoint, Epoch, OriginObservation, Sleep, World
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """`shares` are revisions and the percentage that each gets, and sum to 100. `used` are all that can be reached, or
+    were until a proxy hears otherwise. `sleeps` is whether they may be without replicas."""
+
+    shares: tuple[tuple[str, int], ...] = (("", ALL),)
+    used: tuple[str, ...] = ()
+    sleeps: bool = False
+    epochs: Mapping[str, Epoch] = field(default_factory=dict)
+    observations: Mapping[str, OriginObservation] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, service: OriginService, world: World) -> "Replicas":
+        decided = outcome(service, world)
+        keys = {one.name: revision_key(service.key, one.name) for one in decided.present}
+        return cls(
+            _shares(decided),
+            tuple(sorted(decided.assignment.revisions | decided.draining | {name for name, _ in _shares(decided)})),
+            service.spec.scaling.min_scale == 0,
+            {name: world.epochs[key] for name, key in keys.items() if key in world.epochs},
+            {name: world.observations[key] for name, key in keys.items() if key in world.observations},
+        )
+
+    @property
+    def phase(self) -> OriginPhase:
+        """Whether requests find anybody, or somebody who can be woken."""
+        observed = [self.observations.get(name) for name, percent in self.shares if percent]
+        if any(self.endpoints(name) or self.epoch(name).cold for name, percent in self.shares if percent):
+            return OriginPhase.READY
+        return next((one.phase for one in observed if one), OriginPhase.PENDING)
+
+    @property
+    def ready(self) -> int:
+        """How many take requests, of all revisions."""
+        return sum(len(one.endpoints) for one in self.observations.values())
+
+    def epoch(self, revision: str) -> Epoch:
+        return self.epochs.get(revision, AWAKE)
+
+    def endpoints(self, revision: str) -> tuple[Endpoint, ...]:
+        """Those of its replicas that take requests."""
+        observed = self.observations.get(revision)
+        return observed.endpoints if observed else ()
+
+    def clusters(self, service: ObjectKey) -> Iterator[tuple[str, tuple[Endpoint, ...]]]:
+        """Those that are there: nobody's by name, and what answers."""
+        for name in self.used:
+            epoch = self.epoch(name)
+            if not epoch.cold:
+                yield revision_cluster(service, name, epoch.number), self.endpoints(name)
+            elif epoch.sleep is Sleep.CLOSING:
+                yield revision_cluster(service, name, epoch.number - 1), self.endpoints(name)
+
+    def cold(self, service: ObjectKey) -> Iterator[str]:
+        """Those that routes lead to, and that are not there: requests are held for them."""
+        return (revision_cluster(service, one, self.epoch(one).number) for one in self.used if self.epoch(one).cold)
+
+
+NOBODY = Replicas()
+
+
+def _shares(decided: Outcome) -> tuple[tuple[str, int], ...]:
+    """Before any revision was ever ready requests lead to the newest, and find nobody."""
+    weights = tuple((share.revision_name, share.percent) for share in decided.assignment.weights)
+    return weights or ((decided.newest.name if decided.newest else "", ALL),)

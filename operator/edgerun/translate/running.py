@@ -1,0 +1,65 @@
+"""What is to run: each revision that is there, as its own version of the OriginService, with so many replicas.
+
+Trap: where nothing has been decided yet, what runs goes on: a control plane that is started anew takes no replica away.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from ..api.originservice import OriginService, Template
+from .names import revision_key
+from .plan import Running
+from .revisions.follow import Outcome
+from .revisions.replicas import Need, Role
+from .revisions.revision import Revision
+from .revisions.wishes import first_look
+from .world import AWAKE, Sleep, World
+
+LOCAL_MOST = 10  # processes of one revision, on a machine that has other things to do
+
+
+def outcome(service: OriginService, world: World) -> Outcome:
+    """What was decided of its revisions, or what is when nobody has looked yet."""
+    return world.revised.get(service.key) or first_look(service)
+
+
+def running(service: OriginService, world: World) -> Iterator[Running]:
+    """Its revisions, the oldest first."""
+    decided = outcome(service, world)
+    needs = {need.revision_name: need for need in decided.needs}
+    for revision in decided.present:
+        key = revision_key(service.key, revision.name)
+        replicas = _replicas(service, revision, needs.get(revision.name), world)
+        yield Running(key, as_revision(service, revision.template), replicas)
+
+
+@lru_cache(maxsize=16_384)
+def as_revision(service: OriginService, template: Template) -> OriginService:
+    """`service` as it is with the template of one of its revisions: all else is never of a revision."""
+    if service.spec.template == template:
+        return service
+    return replace(service, spec=replace(service.spec, template=template))
+
+
+def within(service: OriginService, wanted: int, *, local: bool) -> int:
+    """`wanted`, but neither too few nor too many."""
+    scaling = service.spec.scaling
+    most = min(scaling.most, LOCAL_MOST) if local else scaling.most
+    return min(max(wanted, scaling.min_scale), most)
+
+
+def _replicas(service: OriginService, revision: Revision, need: Need | None, world: World) -> int:
+    """Whoever is about to be made has no need of its own yet, and is to start."""
+    role, least = (need.role, need.least) if need else (Role.STARTING, max(1, service.spec.scaling.min_scale))
+    if role is Role.IDLE or (role is Role.STARTING and revision.failed):
+        return least
+    key = revision_key(service.key, revision.name)
+    epoch = world.epochs.get(key, AWAKE)
+    if epoch.sleep is Sleep.ASLEEP and role is not Role.STARTING:
+        return 0
+    observed = world.observations.get(key)
+    before = observed.replicas if observed and observed.replicas else service.spec.scaling.initial_scale
+    woken = (service.spec.scaling.activation_scale or 1) if epoch.sleep is Sleep.WAKING else 1
+    return within(service, max(least, woken, world.scales.get(key, before)), local=world.installation is None)
