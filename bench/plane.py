@@ -130,7 +130,7 @@ class Plane:
             rules = [{"origins": [{"service": {"name": key.name}}]}]
             store.apply(Seen(document("EdgeRoute", f"route-{number}", {"hostnames": [host(number)], "rules": rules})))
             endpoints = (Endpoint("127.0.0.1", port, guarded=True),)
-            store.observe(key, OriginObservation(1, OriginPhase.READY, endpoints))
+            store.observe(key, OriginObservation(OriginPhase.READY, endpoints))
 
     # What is done to it
 

@@ -54,7 +54,7 @@ async def sizes(number: int) -> dict[str, Any]:
         before = rss_mib()
         load_ms = milliseconds(Folder(Path(folder), controller.store.apply).scan)
     for key in [key for key in controller.store.entries if key.kind == "OriginService"]:
-        controller.store.observe(key, OriginObservation(1, OriginPhase.READY, (Endpoint("127.0.0.1", 9000),)))
+        controller.store.observe(key, OriginObservation(OriginPhase.READY, (Endpoint("127.0.0.1", 9000),)))
     first_ms = milliseconds(controller.rebuild)
     edited_ms = [after_edit_ms(controller, step) for step in range(ROUNDS)]
     assert controller.published is not None

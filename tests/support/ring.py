@@ -91,7 +91,7 @@ class Plane:
         store.apply(origin_service("cart"))
         store.apply(route("web", "cart"))
         endpoints = tuple(Endpoint("127.0.0.1", port, guarded=True) for port in self.guards.values())
-        store.observe(ORIGIN, OriginObservation(1, OriginPhase.READY, endpoints))
+        store.observe(ORIGIN, OriginObservation(OriginPhase.READY, endpoints))
         await self.wire.tend()
         await self.controller.server.start(f"unix:{self.socket}")
         self.tasks = [asyncio.create_task(self._control()), asyncio.create_task(self.issuing.run())]

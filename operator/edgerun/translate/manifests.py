@@ -55,7 +55,7 @@ def origin_manifests(service: OriginService, place: Installation, world: World) 
 def revision_manifests(run: Running, place: Installation, world: World) -> Iterable[Manifest]:
     """The objects of one revision."""
     guard = sidecar(run.service, place, world.trust.trust_domain) if run.service.guarded else None
-    yield origin_deployment(run.service, rollout(run.service, world), sidecar=guard, replicas=run.replicas)
+    yield origin_deployment(run.service, rollout(run, world), sidecar=guard, replicas=run.replicas)
 
 
 def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Replicas:
     were until a proxy hears otherwise. `sleeps` is whether they may be without replicas."""
 
     shares: tuple[tuple[str, int], ...] = (("", ALL),)
-    used: tuple[str, ...] = ()
+    used: tuple[str, ...] = ("",)
     sleeps: bool = False
     epochs: Mapping[str, Epoch] = field(default_factory=dict)
     observations: Mapping[str, OriginObservation] = field(default_factory=dict)

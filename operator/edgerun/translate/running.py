@@ -3,8 +3,8 @@
 Trap: where nothing has been decided yet, what runs goes on: a control plane that is started anew takes no replica away.
 """
 
+import dataclasses
 from collections.abc import Iterator
-from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -25,17 +25,24 @@ def outcome(service: OriginService, world: World) -> Outcome:
     return world.revised.get(service.key) or first_look(service)
 
 
+def decided(world: World) -> World:
+    """With an outcome for every OriginService."""
+    missing = [service for service in world.origins if service.key not in world.revised]
+    if not missing:
+        return world
+    return dataclasses.replace(world, revised={**world.revised, **{one.key: first_look(one) for one in missing}})
+
+
 def running(service: OriginService, world: World) -> Iterator[Running]:
     """Its revisions, the oldest first."""
-    decided = outcome(service, world)
-    needs = {need.revision_name: need for need in decided.needs}
-    for revision in decided.present:
+    looked = outcome(service, world)
+    needs = {need.revision_name: need for need in looked.needs}
+    for revision in looked.present:
         key = revision_key(service.key, revision.name)
         replicas = _replicas(service, revision, needs.get(revision.name), world)
         yield Running(key, as_revision(service, revision.template), replicas)
 
 
-@lru_cache(maxsize=16_384)
 def as_revision(service: OriginService, template: Template) -> OriginService:
     """`service` as it is with the template of one of its revisions: all else is never of a revision."""
     if service.spec.template == template:

@@ -29,7 +29,7 @@ from .plan import (
 )
 from .replicas import NOBODY
 from .routes import RouteTable, route_table
-from .running import running
+from .running import decided, running
 from .verdicts import verdicts
 from .world import Edge, World
 
@@ -44,6 +44,7 @@ class _Fleet(NamedTuple):
 
 def translate(world: World) -> Plan:
     """Everything that follows from `world`. Equal worlds give equal plans, byte for byte, in any order of objects."""
+    world = decided(world)
     directory = Directory.of(world)
     targets = {route.key: directory.targets(route) for route in world.routes}
     fleets = {name: _fleet(edge, world.routes, targets) for name, edge in edges(world).items()}

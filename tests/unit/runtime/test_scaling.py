@@ -51,7 +51,7 @@ class Shop:
 
     def runs(self, replicas: int, ready: int | None = None) -> None:
         endpoints = tuple(Endpoint("10.0.0.1", port) for port in range(replicas if ready is None else ready))
-        self.store.observe(CART, OriginObservation(1, OriginPhase.READY, endpoints, replicas=replicas))
+        self.store.observe(CART, OriginObservation(OriginPhase.READY, endpoints, replicas=replicas))
 
     @property
     def wanted(self) -> int:

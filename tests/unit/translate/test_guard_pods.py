@@ -47,7 +47,7 @@ def admitted(case: str) -> OriginService:
 
 
 def made(service: OriginService, *endpoints: Endpoint, place: Installation = PLACE) -> dict[str, Any]:
-    observed = {service.key: OriginObservation(1, OriginPhase.READY, endpoints)}
+    observed = {service.key: OriginObservation(OriginPhase.READY, endpoints)}
     world = World(installation=place, trust=Trust(trust_domain="shops.example"), observations=observed)
     return {manifest["kind"]: manifest for manifest in origin_manifests(service, place, world)}
 

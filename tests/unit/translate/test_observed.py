@@ -118,7 +118,7 @@ def endpoints(*pods: Mapping[str, Any], **others: Any) -> Sequence[tuple[str, in
 
 
 def test_a_ready_pod_is_an_endpoint_and_the_origin_is_ready() -> None:
-    expected = OriginObservation(CART.metadata.generation, READY, (Endpoint("10.244.0.7", 8080),), replicas=1)
+    expected = OriginObservation(READY, (Endpoint("10.244.0.7", 8080),), replicas=1)
     assert seen(pod(ready=True)) == expected
 
 

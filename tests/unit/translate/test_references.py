@@ -60,7 +60,7 @@ def seen(**versions: str) -> Referred:
 
 
 def observed(bears: Rolled, phase: OriginPhase = OriginPhase.READY) -> OriginObservation:
-    return OriginObservation(1, phase, rolled=bears)
+    return OriginObservation(phase, rolled=bears)
 
 
 def world(service: OriginService, referred: Referred, bears: Rolled | None = None, **more: Any) -> World:

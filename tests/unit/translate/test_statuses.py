@@ -90,7 +90,7 @@ def test_a_route_is_not_ready_before_every_proxy_knows_where_its_origin_is() -> 
 
 def test_an_origin_repeats_the_last_words_of_its_process() -> None:
     cart = origin_service("cart")
-    crashed = OriginObservation(1, OriginPhase.FAILED, (), "CrashLoopBackOff", "exit code 3: no such table")
+    crashed = OriginObservation(OriginPhase.FAILED, (), "CrashLoopBackOff", "exit code 3: no such table")
     verdict = verdict_of(cart, observations={cart.key: crashed})
     status = origin_status(verdict, OriginServiceStatus(), now="t1")
     assert (conditions(status)["Ready"].reason, conditions(status)["Ready"].message) == (

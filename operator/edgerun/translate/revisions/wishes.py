@@ -1,7 +1,6 @@
 """What an OriginService wishes, in the words of this package; and what it comes to when nothing is known yet."""
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -41,7 +40,6 @@ def order(written: str) -> Order | None:
     return Order(Verb(verb), name) if slash and name and verb in (*Verb,) else None
 
 
-@lru_cache(maxsize=4_096)
 def first_look(service: OriginService) -> Outcome:
     """The first revision, and nothing of it there yet."""
     return follow(wish(service), Facts(now=_LONG_AGO, acknowledged=False), Memory())

@@ -7,7 +7,7 @@ import pytest
 
 from edgerun.api.originservice import OriginService, Replicas
 from edgerun.translate.phases import OriginPhase
-from edgerun.translate.scales import LOCAL_MOST, replicas
+from edgerun.translate.running import LOCAL_MOST
 from edgerun.translate.translator import translate
 from edgerun.translate.world import Endpoint, Installation, OriginObservation
 from support.objects import origin_service, world
@@ -23,7 +23,7 @@ def scaled(**scaling: Any) -> OriginService:
 
 def observed(running: int | None, ready: int = 0) -> OriginObservation:
     endpoints = tuple(Endpoint(f"10.0.0.{number}", 8080) for number in range(ready))
-    return OriginObservation(1, OriginPhase.READY, endpoints, replicas=running)
+    return OriginObservation(OriginPhase.READY, endpoints, replicas=running)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,16 @@ def test_the_decision_counts_within_the_bounds_and_before_it_what_runs(
     service = scaled(**scaling)
     scales = {} if decided is None else {service.key: decided}
     here = world(service, scales=scales, observations={service.key: observed(running)}, installation=PLACE)
-    assert replicas(service, here) == wanted
     plan = translate(here)
     (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
-    assert deployment["spec"]["replicas"] == plan.scales[service.key] == wanted
+    (run,) = plan.running
+    assert deployment["spec"]["replicas"] == run.replicas == wanted
 
 
 def test_a_machine_has_no_room_for_a_hundred_processes() -> None:
     service = scaled(minScale=50)
-    assert replicas(service, world(service, scales={service.key: 99})) == LOCAL_MOST
+    (run,) = translate(world(service, scales={service.key: 99})).running
+    assert run.replicas == LOCAL_MOST
 
 
 def test_it_is_told_how_many_there_should_be_and_how_many_take_requests() -> None:
