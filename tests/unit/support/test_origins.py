@@ -1,8 +1,8 @@
 """The echo origin, spoken to over a socket in plain bytes."""
 
 import asyncio
-import hashlib
 import base64
+import hashlib
 import json
 import os
 import signal
