@@ -1,9 +1,9 @@
 """An echo origin for tests: answers JSON that tells what it saw. Standard library only.
 
 `async with origin("cart") as cart:` serves in this process on `cart.port`; `PORT=9000 NAME=cart python origins.py`
-serves as a process of its own. Query parameters steer the answer: `delay=1s` (or `250ms`), `status=503`, `size=N` (a
-body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade to WebSocket echoes frames. Trap: this is a test
-double, not a web server: a malformed request just ends its connection.
+serves as a process of its own, and STATUS is what it answers unless told otherwise. Query parameters steer the answer:
+`delay=1s` (or `250ms`), `status=503`, `size=N` (a body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade
+to WebSocket echoes frames. Trap: this is a test double, not a web server: a malformed request just ends its connection.
 """
 
 import asyncio
@@ -154,7 +154,7 @@ async def _body(request: Request, reader: asyncio.StreamReader) -> _Body:
 async def _answer(state: Origin, request: Request, given: _Body, writer: asyncio.StreamWriter) -> None:
     name, wanted, together = state.name, request.parameters, state.together
     await asyncio.sleep(seconds(wanted.get("delay", "0")))
-    status = int(wanted.get("status", HTTPStatus.OK))
+    status = int(wanted.get("status", os.environ.get("STATUS", HTTPStatus.OK)))
     if "stream" in wanted:
         await _stream(name, seconds(wanted["stream"]), status, writer)
         return

@@ -4,7 +4,7 @@ Every origin is support/origins.py in Edgerun's own image; its program comes to 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +13,36 @@ from support.pods import FOLDER, PROGRAM, origin_program
 from support.poll import eventually_sync
 
 READY_WITHIN_S = 90
+NOTHING: Mapping[str, Any] = {}
 
 
-def origin_service(name: str, image: str, *, replicas: int = 1, said: str = "", **pod: Any) -> dict[str, Any]:
-    """An OriginService whose answers have `said`, or its name, in x-origin."""
+def origin_service(
+    name: str,
+    image: str,
+    *,
+    replicas: int = 1,
+    said: str = "",
+    env: Mapping[str, str] = NOTHING,
+    spec: Mapping[str, Any] = NOTHING,
+    **pod: Any,
+) -> dict[str, Any]:
+    """An OriginService whose answers have `said`, or its name, in x-origin; `spec` is what it has beside its template,
+    `env` more variables of its container."""
+    variables = {"ADDRESS": "0.0.0.0", "NAME": said or name, **env}
     container = {
         "image": image,
         "imagePullPolicy": "Never",
         "command": ["python3", f"{FOLDER}/{PROGRAM.name}"],
-        "env": [{"name": "ADDRESS", "value": "0.0.0.0"}, {"name": "NAME", "value": said or name}],
+        "env": [{"name": key, "value": value} for key, value in variables.items()],
         "volumeMounts": [{"name": "origin", "mountPath": FOLDER}],
     }
-    spec = {
+    template = {
         "securityContext": {"runAsNonRoot": True},
         "volumes": [{"name": "origin", "configMap": {"name": "origin"}}],
         "containers": [container],
         **pod,
     }
-    return _object("OriginService", name, {"scaling": {"minScale": replicas}, "template": {"spec": spec}})
+    return _object("OriginService", name, {"scaling": {"minScale": replicas}, "template": {"spec": template}, **spec})
 
 
 def edge_route(name: str, host: str, *origins: str, **spec: Any) -> dict[str, Any]:
