@@ -65,7 +65,7 @@ class Site:
             await fetch(self.edge.port, "/", address=self.edge.host, host=self.shop.host(host)) for _ in range(number)
         ]
         assert {one.status for one in found} == {200}
-        return Counter(one.header("x-origin") for one in found)
+        return Counter(one.header("x-origin") or "" for one in found)
 
     async def revision(self, name: str) -> dict[str, Any]:
         return await asyncio.to_thread(self.shop.get, "originrevision", name)
