@@ -1,6 +1,6 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench reference chart lock clean help
+.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench crds reference chart lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -44,10 +44,13 @@ bench: $(READY) ## Measure: requests/s, what guards cost, keys, rebuilds, a clus
 	@tools/wrk.sh
 	@$(BIN)/python bench/run.py $(ARGS)
 
-reference: $(READY) ## Write docs/reference anew from crds/
+crds: $(READY) ## Write anew what crds/originrevisions.yaml has of crds/originservices.yaml
+	@$(BIN)/python -m tools.crds
+
+reference: crds ## Write docs/reference anew from crds/
 	@$(BIN)/python tools/reference.py
 
-chart: $(READY) ## Write anew what charts/edgerun has of crds/ and of its values.yaml
+chart: crds ## Write anew what charts/edgerun has of crds/ and of its values.yaml
 	@$(BIN)/python -m tools.chart
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes
