@@ -48,8 +48,8 @@ class Controller:
 
     `before` knows what is said of an object where people look, `authenticate` who may ask; `rebuilding` is around each
     build, `traffic` counts what proxies are sent. `revise` decides of the revisions of a world. `secrets` has what a
-    plan must not hold, `sent` hears of all that is published, and `heard` of each acknowledgement. A fleet of which a
-    secret is missing is not published, and its proxies keep what they have.
+    plan must not hold, `sent` hears of all that is published, `heard` of each acknowledgement, and `progressed` when it
+    was an edge's. A fleet of which a secret is missing is not published, and its proxies keep what they have.
     """
 
     edge: Edge
@@ -66,6 +66,7 @@ class Controller:
     secrets: Callable[[Plan], Secrets] = lambda plan: {}
     sent: Callable[[Published], None] = lambda published: None
     heard: Callable[[Proxy], None] = lambda proxy: None
+    progressed: Callable[[], None] = lambda: None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     loads: Loads[ObjectKey] = field(init=False)
@@ -142,6 +143,7 @@ class Controller:
         self.heard(proxy)
         self._prove()
         if _is_edge(proxy.fleet):
+            self.progressed()
             self._refresh()
 
     def refused(self, refused: Refused) -> None:

@@ -39,6 +39,7 @@ from .controller import Controller
 from .envoy import refusal
 from .issuing import Issuing
 from .report import report
+from .revising import Revising
 from .scaling import Scaled, Scaling
 
 EDGE_NAME = "default"
@@ -118,6 +119,7 @@ class LocalRuntime:
             root=settings.directory.absolute(),
         )
         self._scaling = Scaling(self.controller.store, self.controller.loads, local=True, told=self._scaled)
+        self._revising = Revising(self.controller, local=True)
         self._folder = Folder(settings.directory, self.controller.store.apply)
         self._problems: tuple[FileProblem, ...] = ()
         self._told = asyncio.Event()
@@ -169,6 +171,7 @@ class LocalRuntime:
             ("files", self._folder.watch(self._looked)),
             ("origins", self._origins.run()),
             ("scaling", self._scaling.run()),
+            ("revising", self._revising.run()),
             ("edge", self.edge.run()),
             ("control", control.serve(self._here.control_socket, self._answer)),
         )
