@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ...api.originservice import OriginService
 from ...translate import guard
 from ...translate.bootstrap import GUARD_HEAP_BYTES, bootstrap
 from ...translate.guard_pods import QUEUED
 from ...translate.identities import guard_fleet
+from ...translate.plan import Running
 from ...translate.world import Endpoint
 from . import ports
 from .envoys import MAX_ACCESS_LINE, envoy_launch, sorted_out
@@ -34,7 +34,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_S = 0.1, 5.0, 10.0
 @dataclass(frozen=True, slots=True)
 class Guards:
     """What all guards of an instance share. `say` gets what they complain of and `access` every entry of their logs,
-    each with the name of the origin."""
+    each with the name of the revision."""
 
     instance: Instance
     leash: Leash
@@ -48,13 +48,13 @@ class Guard:
     """The guard of a process that listens on `app_port`. `changed` is called whenever one of these did: `endpoint` is
     where it listens, None while it does not; `trouble` why it is being replaced, "" when all is well."""
 
-    def __init__(self, guards: Guards, origin: OriginService, app_port: int, changed: Callable[[], None]) -> None:
+    def __init__(self, guards: Guards, run: Running, app_port: int, changed: Callable[[], None]) -> None:
         self.endpoint: Endpoint | None = None
         self.trouble = ""
         self.process: Process | None = None
         self._guards = guards
-        self._origin = origin
-        self._name = f"{origin.metadata.namespace}/{origin.metadata.name}"
+        self._origin = run.service
+        self._name = f"{run.key.namespace}/{run.key.name}"
         self._app_port = app_port
         self._changed = changed
         self._files: tuple[Path, ...] = ()
