@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from math import gcd
 
 from ..api import originservice
@@ -23,7 +24,8 @@ class Target:
     """Where one share of a rule's requests goes. `cluster` is None when the OriginService does not exist, or is another
     namespace's that does not let the caller in. `claim` is whom it is called as, and who hears that.
 
-    An origin has a target for each revision that gets requests; all of them have a part of its `weight`.
+    An origin has a target for each revision that gets requests; all of them have a part of its `weight`. `tags` are
+    those of its service, each with the cluster of the revision that has it; of an origin that names one there are none.
     """
 
     origin: WeightedOrigin
@@ -33,6 +35,7 @@ class Target:
     authority: str | None = None  # what an origin elsewhere expects as its Host
     claim: Claim | None = None
     sleeps: bool = False  # whether it may be that requests have to wait for a replica
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 Targets = Mapping[ObjectKey, tuple[tuple[Target, ...], ...]]  # route -> of each rule, of each origin
@@ -73,10 +76,15 @@ class Directory:
         """The targets of each rule of `route`."""
         return tuple(_fair(self._targets(route, rule.origins)) for rule in route.spec.rules)
 
-    def phase(self, key: ObjectKey) -> OriginPhase:
-        """Whether requests to this origin find anybody, or somebody who can be woken."""
-        found = self.replicas.get(key)
-        return found.phase if found else OriginPhase.PENDING
+    def phase(self, key: ObjectKey, tag: str = "") -> OriginPhase:
+        """Whether requests to this origin, or the revision of it that has this tag, find anybody, or somebody who can
+        be woken."""
+        found = self.replicas.get(key, NOBODY)
+        return (found.with_tag(tag) if tag else found).phase
+
+    def tags(self, key: ObjectKey) -> tuple[str, ...]:
+        """Those of this origin that lead to a revision."""
+        return tuple(sorted(self.replicas.get(key, NOBODY).tags))
 
     def _targets(self, route: EdgeRoute, origins: Iterable[WeightedOrigin]) -> Iterator[Target]:
         caller = route.metadata.namespace, route.spec.service_account_name
@@ -84,8 +92,8 @@ class Directory:
             if origin.url is not None:
                 yield _elsewhere(origin, origin.url, *caller)
                 continue
-            key = _key(route, origin)
-            if self.reachable(route, key):
+            key, tag = _key(route, origin), tag_of(origin)
+            if self.reachable(route, key) and (not tag or tag in self.tags(key)):
                 yield from self._shares(origin, key, caller)
             else:
                 yield Target(origin, origin.weight * ALL, None, service=key)
@@ -93,11 +101,40 @@ class Directory:
     def _shares(self, origin: WeightedOrigin, key: ObjectKey, caller: tuple[str, str]) -> Iterator[Target]:
         """One for each revision that gets requests. Of a service no version of which can serve there is none."""
         claim = Claim(subject(*caller), origin_id(self.trust_domain, key))
-        replicas = self.replicas.get(key, NOBODY)
-        for revision, percent in replicas.shares:
-            cluster = called_by(revision_cluster(key, revision, replicas.epoch(revision).number), *caller)
+        replicas, tag = self.replicas.get(key, NOBODY), tag_of(origin)
+
+        def cluster(revision: str) -> str:
+            return called_by(revision_cluster(key, revision, replicas.epoch(revision).number), *caller)
+
+        tags = () if tag else tuple((one, cluster(replicas.tags[one])) for one in self.tags(key))
+        for revision, percent in (replicas.with_tag(tag) if tag else replicas).shares:
             weight = origin.weight * percent
-            yield Target(origin, weight, cluster, service=key, claim=claim, sleeps=replicas.sleeps)
+            yield Target(origin, weight, cluster(revision), key, claim=claim, sleeps=replicas.sleeps, tags=tags)
+
+
+def tag_of(origin: WeightedOrigin) -> str:
+    """The tag that an origin names; "" when it names none."""
+    return origin.service.tag if origin.service else ""
+
+
+def tags(rules: Iterable[Iterable[Target]]) -> frozenset[str]:
+    """All by which requests of these rules can be led to one revision."""
+    return frozenset(tag for rule in rules for target in rule if target.weight for tag, _ in target.tags)
+
+
+def tagged(rules: Iterable[Iterable[Target]], tag: str) -> tuple[tuple[Target, ...], ...]:
+    """The same, but whatever of it is for a service that has this tag is for that revision alone."""
+    return tuple(_fair(_tagged(rule, tag)) for rule in rules)
+
+
+def _tagged(targets: Iterable[Target], tag: str) -> Iterator[Target]:
+    for _, shares in groupby(targets, key=lambda target: target.origin):
+        one, *others = shares
+        cluster = dict(one.tags).get(tag)
+        if cluster is None:
+            yield from (one, *others)
+        else:
+            yield replace(one, weight=one.weight + sum(other.weight for other in others), cluster=cluster)
 
 
 def _fair(targets: Iterable[Target]) -> tuple[Target, ...]:

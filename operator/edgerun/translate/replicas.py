@@ -1,7 +1,7 @@
 """Where the replicas of an OriginService are, by revision; and which of them requests lead to."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
@@ -16,13 +16,15 @@ from .world import AWAKE, Endpoint, Epoch, OriginObservation, Sleep, World
 @dataclass(frozen=True, slots=True)
 class Replicas:
     """`shares` are revisions and the percentage that each gets, and sum to 100. `used` are all that can be reached, or
-    were until a proxy hears otherwise. `sleeps` is whether they may be without replicas."""
+    were until a proxy hears otherwise. `sleeps` is whether they may be without replicas. `tags` are the revisions that
+    have one."""
 
     shares: tuple[tuple[str, int], ...] = (("", ALL),)
     used: tuple[str, ...] = ("",)
     sleeps: bool = False
     epochs: Mapping[str, Epoch] = field(default_factory=dict)
     observations: Mapping[str, OriginObservation] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, service: OriginService, world: World) -> "Replicas":
@@ -34,7 +36,12 @@ class Replicas:
             service.spec.scaling.min_scale == 0,
             {name: world.epochs[key] for name, key in keys.items() if key in world.epochs},
             {name: world.observations[key] for name, key in keys.items() if key in world.observations},
+            {one.tag: one.revision_name for one in decided.assignment.tags},
         )
+
+    def with_tag(self, tag: str) -> "Replicas":
+        """The same, but the revision that has this tag gets everything."""
+        return replace(self, shares=((self.tags[tag], ALL),))
 
     @property
     def phase(self) -> OriginPhase:

@@ -4,13 +4,16 @@ Gateway API gives precedence to the rules of the more specific hostname; what th
 next wildcard that covers the host. Envoy picks one virtual host and stops, so every virtual host carries the
 rules of the wildcards above it behind its own. Routes without hostnames are the edge's default site: they answer
 only for hosts that no other route names.
+
+The tag of an origin has a host of its own beside each that leads to it: with the same rules, but where they lead to an
+origin that has the tag, all is for that one revision. A route that names such a host takes it away from the tag.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
@@ -21,7 +24,8 @@ from .actions import envoy_action
 from .matches import Precedence, envoy_match, identity, precedence
 from .messages import packed
 from .names import ROUTES_NAME, rule_name
-from .origins import Target, Targets
+from .origins import Target, Targets, tagged, tags
+from .revisions.tags import tag_hostname
 
 ANY_HOST = "*"
 MAX_BODY_BYTES = 65_536  # of a direct response: what 16,384 characters of `respond.body` need at most in UTF-8
@@ -62,27 +66,72 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """`shadows` tells of each route the matches that lost; `answering` has the routes with one that answers."""
+    """`shadows` tells of each route the matches that lost; `answering` has the routes with one that answers. `tagged`
+    are the hosts of tags."""
 
     body: bytes  # a config.route.v3.RouteConfiguration
     shadows: Mapping[ObjectKey, tuple[Shadow, ...]]
     answering: frozenset[ObjectKey]
+    tagged: Mapping["TagOf", str]
+
+
+class TagOf(NamedTuple):
+    """A tag on a host that leads to the origin which has it."""
+
+    hostname: str
+    tag: str
 
 
 def route_table(routes: Sequence[EdgeRoute], targets: Targets, port: int) -> RouteTable:
     """The whole RouteConfiguration of an edge that clients call on `port`."""
-    by_host: dict[str, list[Entry]] = {}
-    for route in routes:
-        entries = _entries(route, targets[route.key], port)
-        for hostname in route.spec.hostnames or (ANY_HOST,):
-            by_host.setdefault(hostname, []).extend(entries)
+    by_host = _by_host(routes)
     shadows: dict[ObjectKey, list[Shadow]] = {}
-    winners = {hostname: _winners(hostname, by_host[hostname], shadows) for hostname in sorted(by_host)}
-    hosts = [_virtual_host(hostname, _reachable(hostname, winners)) for hostname in winners]
-    answering = frozenset(entry.route for entries in winners.values() for entry in entries)
+    winners = {
+        hostname: _winners(hostname, _all_entries(named, targets, port), shadows) for hostname, named in by_host.items()
+    }
+    tag_hosts = _tag_hosts(by_host, targets)
+    answers = winners | {
+        made: _tag_winners(made, of.tag, by_host[of.hostname], targets, port) for made, of in tag_hosts.items()
+    }
+    hosts = [_virtual_host(hostname, _reachable(hostname, answers)) for hostname in sorted(answers)]
     return RouteTable(
-        b"".join((_head(), *hosts)), {key: tuple(sorted(lost)) for key, lost in shadows.items()}, answering
+        b"".join((_head(), *hosts)),
+        {key: tuple(sorted(lost)) for key, lost in shadows.items()},
+        frozenset(entry.route for entries in winners.values() for entry in entries),
+        {of: made for made, of in tag_hosts.items()},
     )
+
+
+def _by_host(routes: Sequence[EdgeRoute]) -> Mapping[str, Sequence[EdgeRoute]]:
+    """The routes that name each host, in the order of hosts."""
+    found: dict[str, list[EdgeRoute]] = {}
+    for route in routes:
+        for hostname in route.spec.hostnames or (ANY_HOST,):
+            found.setdefault(hostname, []).append(route)
+    return dict(sorted(found.items()))
+
+
+def _tag_hosts(by_host: Mapping[str, Sequence[EdgeRoute]], targets: Targets) -> Mapping[str, TagOf]:
+    """The hosts of tags, and what they are for. When two tags have the same, it is the first one's."""
+    found: dict[str, TagOf] = {}
+    for hostname, routes in by_host.items():
+        for tag in sorted({tag for route in routes for tag in tags(targets[route.key])}):
+            made = tag_hostname(tag, hostname)
+            if made and made not in by_host:
+                found.setdefault(made, TagOf(hostname, tag))
+    return found
+
+
+def _tag_winners(
+    hostname: str, tag: str, routes: Sequence[EdgeRoute], targets: Targets, port: int
+) -> tuple[Entry, ...]:
+    """Who loses here has lost where the tag has its host from, and has been told."""
+    of_tag = {route.key: tagged(targets[route.key], tag) for route in routes}
+    return _winners(hostname, _all_entries(routes, of_tag, port), {})
+
+
+def _all_entries(routes: Iterable[EdgeRoute], targets: Targets, port: int) -> Iterator[Entry]:
+    return chain.from_iterable(_entries(route, targets[route.key], port) for route in routes)
 
 
 # Most of a rebuild is here, and most routes are as they were.

@@ -3,7 +3,7 @@
 Every sentence names the field, what was given, what there is, and what happens to requests meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..api import conditions, edgeproxy, originservice
 from ..api.conditions import ConditionType
@@ -14,7 +14,7 @@ from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
 from .names import revision_key
-from .origins import Directory, Target, Targets
+from .origins import Directory, Target, Targets, tag_of
 from .phases import OriginPhase
 from .plan import Rotation, Verdict
 from .references import found, resolved, rolls, told
@@ -22,17 +22,17 @@ from .replicas import Replicas
 from .revisions.follow import Outcome
 from .routes import RouteTable, Shadow
 from .running import outcome, running
-from .world import Edge, OriginObservation, World
+from .urls import Tables, TagUrls, route_url, tag_urls
+from .world import OriginObservation, World
 
 MAX_LISTED = 5
-
-Tables = Mapping[str, tuple[Edge, RouteTable]]  # of each edge
 
 
 def verdicts(world: World, directory: Directory, targets: Targets, tables: Tables) -> dict[ObjectKey, Verdict]:
     """One verdict per object, also for those of which no version can serve."""
     found = [_route_verdict(route, world, directory, targets[route.key], tables) for route in world.routes]
-    found += [_origin_verdict(service, world) for service in world.origins]
+    urls = tag_urls(world.routes, targets, tables)
+    found += [_origin_verdict(service, world, urls) for service in world.origins]
     found += [fleet_verdict(proxy, world) for proxy in world.proxies]
     serving = {verdict.key for verdict in found}
     found += [_refused_verdict(refusal) for key, refusal in world.refusals.items() if key not in serving]
@@ -45,12 +45,9 @@ def _route_verdict(
     refusal = world.refusals.get(route.key)
     edge, table = tables.get(route.spec.edge, (None, None))
     edge_found = edge is not None or _being_made(route.spec.edge, world)
-    missing = [] if edge_found else [_edge_not_found(route.spec.edge, world, tables)]
+    missing = [] if edge_found else [("EdgeNotFound", _edge_not_found(route.spec.edge, world, tables))]
     missing += _missing(route, targets, directory)
-    parts = [
-        conditions.accepted(refusal, route.metadata.generation),
-        _resolved(missing, edge_found=edge_found),
-    ]
+    parts = [conditions.accepted(refusal, route.metadata.generation), _resolved(missing)]
     lost = table.shadows.get(route.key, ()) if table else ()
     if lost:
         parts.append(_shadowed(lost, route))
@@ -58,7 +55,7 @@ def _route_verdict(
         key=route.key,
         generation=refusal.generation if refusal else route.metadata.generation,
         conditions=tuple(parts),
-        url=_route_url(route, edge) if edge else "",
+        url=route_url(route, edge) if edge else "",
         waits_for=(_silent(route, table) if table else None)
         or _turned_away(route, targets, directory)
         or _not_ready(targets, directory),
@@ -80,28 +77,43 @@ def _edge_not_found(name: str, world: World, tables: Tables) -> str:
     return f'spec.edge: EdgeProxy "{name}" not found ({there}); no proxy serves the route'
 
 
-def _resolved(missing: Sequence[str], *, edge_found: bool) -> Condition:
+def _resolved(missing: Sequence[tuple[str, str]]) -> Condition:
+    """`missing` are reasons and messages; the first reason stands for all."""
     if not missing:
         return conditions.true(ConditionType.RESOLVED_REFS, "ResolvedRefs")
-    reason = "OriginNotFound" if edge_found else "EdgeNotFound"
-    return conditions.false(ConditionType.RESOLVED_REFS, reason, _listed(missing))
+    return conditions.false(ConditionType.RESOLVED_REFS, missing[0][0], _listed([said for _, said in missing]))
 
 
-def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
-    for index, rule in enumerate(targets):
-        for number, target in enumerate(rule):
-            if target.cluster is None and target.service:
+def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[tuple[str, str]]:
+    for index, rule in enumerate(route.spec.rules):
+        for number, origin in enumerate(rule.origins):
+            target = next((one for one in targets[index] if one.origin is origin), None)
+            if target and target.cluster is None and target.service:
                 field = f"spec.rules[{index}].origins[{number}].service"
-                answer = "are answered with 500" if target.origin.weight else "there are none, for its weight is 0"
-                yield f"{field}{_why_not(route, target.service, directory)}; requests for it {answer}"
+                answer = "are answered with 500" if origin.weight else "there are none, for its weight is 0"
+                reason, why = _why_not(route, target, target.service, directory)
+                yield reason, f"{field}{why}; requests for it {answer}"
 
 
-def _why_not(route: EdgeRoute, key: ObjectKey, directory: Directory) -> str:
+def _why_not(route: EdgeRoute, target: Target, key: ObjectKey, directory: Directory) -> tuple[str, str]:
     """Of another namespace no more is told than that this route gets nothing from it."""
+    if directory.reachable(route, key):
+        return "TagNotFound", f".tag: {_no_tag(tag_of(target.origin), key, directory)}"
     if key.namespace == route.metadata.namespace:
-        return f".name: {_not_found(key, directory)}"
+        return "OriginNotFound", f".name: {_not_found(key, directory)}"
     there = f'no OriginService "{key.name}" of namespace {key.namespace} lets {_caller(route)} in'
-    return f".namespace: {there}: it must be there, and name the caller in its spec.access.invokers"
+    why = f".namespace: {there}: it must be there, and name the caller in its spec.access.invokers"
+    return "OriginNotFound", why
+
+
+def _no_tag(tag: str, key: ObjectKey, directory: Directory) -> str:
+    """A tag that is only wished for leads nowhere yet: its service says why."""
+    service = directory.services.get(key)
+    if service and any(one.tag == tag for one in service.spec.traffic):
+        return f'tag "{tag}" of {key} is not in effect yet; its condition AllTrafficAssigned says why'
+    there = directory.tags(key)
+    others = f"tags there: {_listed(there)}" if there else "it has no tags; a part of its spec.traffic gives one"
+    return f'{key} has no tag "{tag}" ({others})'
 
 
 def _caller(route: EdgeRoute) -> str:
@@ -143,22 +155,20 @@ def _turned_away(route: EdgeRoute, targets: Sequence[Sequence[Target]], director
 
 
 def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:
-    services = {target.service for rule in targets for target in rule if target.service and target.cluster}
-    waiting = [key for key in sorted(services) if directory.phase(key) is not OriginPhase.READY]
+    used = (target for rule in targets for target in rule if target.cluster)
+    services = {(target.service, tag_of(target.origin)) for target in used if target.service}
+    waiting = [_tagged(key, tag) for key, tag in sorted(services) if directory.phase(key, tag) is not OriginPhase.READY]
     if not waiting:
         return None
-    message = f"no replica is ready of {_listed([str(key) for key in waiting])}; requests for it are answered with 503"
+    message = f"no replica is ready of {_listed(waiting)}; requests for it are answered with 503"
     return conditions.false(ConditionType.READY, "OriginNotReady", message)
 
 
-def _route_url(route: EdgeRoute, edge: Edge) -> str:
-    hostname = next((name for name in route.spec.hostnames if not name.startswith("*")), "")
-    wildcard = next((name for name in route.spec.hostnames if name.startswith("*")), "localhost")
-    port = "" if edge.called_port == 80 else f":{edge.called_port}"
-    return f"http://{hostname or wildcard}{port}"
+def _tagged(key: ObjectKey, tag: str) -> str:
+    return f'{key} with the tag "{tag}"' if tag else str(key)
 
 
-def _origin_verdict(service: OriginService, world: World) -> Verdict:
+def _origin_verdict(service: OriginService, world: World, urls: TagUrls) -> Verdict:
     refusal = world.refusals.get(service.key)
     decided, found = outcome(service, world), Replicas.of(service, world)
     newest = decided.newest
@@ -180,13 +190,16 @@ def _origin_verdict(service: OriginService, world: World) -> Verdict:
             desired=sum(one.replicas for one in running(service, world)), ready=found.ready
         ),
         memory=decided.memory,
-        traffic=_traffic(decided),
+        traffic=_traffic(service.key, decided, urls),
     )
 
 
-def _traffic(decided: Outcome) -> tuple[LiveTraffic, ...]:
+def _traffic(key: ObjectKey, decided: Outcome, urls: TagUrls) -> tuple[LiveTraffic, ...]:
     weights = (LiveTraffic(revision_name=one.revision_name, percent=one.percent) for one in decided.assignment.weights)
-    tags = (LiveTraffic(revision_name=one.revision_name, tag=one.tag) for one in decided.assignment.tags)
+    tags = (
+        LiveTraffic(revision_name=one.revision_name, tag=one.tag, url=urls.get((key, one.tag), ""))
+        for one in decided.assignment.tags
+    )
     return (*weights, *tags)
 
 
