@@ -15,7 +15,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
+from ..api import originrevision
 from ..api.meta import ObjectKey, object_key
+from ..api.originrevision import OriginRevision
 from ..credentials.clock import SteadyClock
 from ..credentials.serving import server_credentials
 from ..errors import ApiError
@@ -29,7 +33,7 @@ from ..settings import ClusterSettings
 from ..sources.cluster import Pace
 from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
-from ..sources.workloads import made_by, owner_of
+from ..sources.workloads import made_by, owner_of, revision_of
 from ..translate import events
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
@@ -43,7 +47,9 @@ from .default_edge import DefaultEdge
 from .envoy import refusal
 from .leading import Leading
 from .observing import Observing
+from .revising import Revising
 from .scaling import Scaled, Scaling
+from .succession import Succession
 from .vital_signs import vital_signs
 from .witness import Witness
 
@@ -110,7 +116,9 @@ class ClusterRuntime:
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.observing = Observing(self.controller.store)
+        self.succession = Succession(self.observing, self.controller.caught_up, self.applier.nudge)
         self.scaling = Scaling(self.controller.store, self.controller.loads, local=False, told=self._scaled)
+        self.revising = Revising(self.controller, local=False, shown=self.statuses.shown)
         self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
             here,
@@ -125,6 +133,7 @@ class ClusterRuntime:
         self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
         self._witness = Witness(self._herald.tell)
         self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
+        self._unread: set[ObjectKey] = set()  # OriginRevisions
         self._raw: dict[ObjectKey, Object] = {}  # with the status, as the API server has it
         self._synced = asyncio.Event()
         self._settled = asyncio.Event()
@@ -158,6 +167,8 @@ class ClusterRuntime:
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
             ("scaling", self.scaling.run(self.leading.leads)),
+            ("succession", self.succession.run(self.leading.reunion)),
+            ("revising", self.revising.run(self.leading.leads)),
             ("references", self.references.run(self.leading.leads)),
         )
 
@@ -182,6 +193,8 @@ class ClusterRuntime:
     def _feed(self, change: Change) -> None:
         """The source sees an object, or sees it no longer."""
         key = object_key(change.raw) if isinstance(change, Seen) else change.key
+        if key.kind == originrevision.KIND:
+            self._feed_revision(key, change)
         if key.kind in parts.WATCHED_WORKLOADS:
             self._feed_workload(key, change)
             return
@@ -232,13 +245,39 @@ class ClusterRuntime:
             self.observing.gone(key)
             self.applier.gone(key)
 
+    def _feed_revision(self, key: ObjectKey, change: Change) -> None:
+        """One that cannot be read is left as it is, with what runs of it."""
+        self._unread.discard(key)
+        raw = change.raw if isinstance(change, Seen) else None
+        revision = self._read_revision(key, raw) if raw else None
+        self.observing.revise(key, revision)
+        if raw:
+            self._raw[key] = raw
+            self.statuses.see(key, raw)
+        else:
+            self._raw.pop(key, None)
+            self.statuses.gone(key)
+
+    def _read_revision(self, key: ObjectKey, raw: Object) -> OriginRevision | None:
+        try:
+            return msgspec.convert(raw, OriginRevision)
+        except msgspec.ValidationError as error:
+            self._unread.add(key)
+            logger.error("%s cannot be read, and is left alone: %s", key, error)
+            return None
+
+    def _spared(self, raw: Object) -> bool:
+        """Refused since this replica began, an object has no version here, and yet one that serves."""
+        owner, revision = owner_of(raw), revision_of(raw)
+        entry = self.controller.store.entries.get(owner) if owner else None
+        if owner is None or (entry and entry.serving is None) or self.succession.spares(raw):
+            return True
+        return ObjectKey(originrevision.KIND, owner.namespace, revision) in self._unread
+
     def _act(self, plan: Plan) -> None:
-        """Refused since this replica began, an object has no version here, and yet one that serves: it is spared."""
-        entries = self.controller.store.entries
-        unknown = {None, *(key for key, entry in entries.items() if entry.serving is None)}
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
-        self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
-        self._default_edge.look(entries)
+        self.applier.want(manifests, spared=self._spared)
+        self._default_edge.look(self.controller.store.entries)
         self.references.want(wanted(one.service for one in plan.running))
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
@@ -267,6 +306,7 @@ class ClusterRuntime:
 
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
+        self.revising.gained()
         self.leading.gained()
         self.issuing.gained()
         self.applier.nudge(UNWATCHED)
@@ -277,6 +317,7 @@ class ClusterRuntime:
         self.leading.lost()
         self.references.forget()
         self.scaling.forget()
+        self.revising.lost()
         self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:

@@ -201,7 +201,7 @@ class Revising:
     def _follow_from(self, service: OriginService, world: World) -> _Followed:
         followed = self._followed.get(service.key)
         told = self._shown(service.key)
-        if followed is None or not (self._leads or followed.told is told):
+        if followed is None or not (self._leads or followed.told is told or followed.told == told):
             followed = self._followed[service.key] = self._begun(service, world, told)
         return followed
 
