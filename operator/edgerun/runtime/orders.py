@@ -5,16 +5,16 @@ Whichever was said last counts. So an order given here is over as soon as the an
 Trap: orders end with the process, and so does what followed from them.
 """
 
-import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
-from ..translate.revisions import wishes
-from ..translate.revisions.follow import Wish
 from ..translate.revisions.judgement import Order
+from ..translate.revisions.wishes import ORDER
 
 
 class Given(NamedTuple):
@@ -33,10 +33,14 @@ class Orders:
     def give(self, service: OriginService, order: Order) -> None:
         self._given[service.key] = Given(order, _written(service))
 
-    def wish(self, service: OriginService) -> Wish:
-        """What `service` wishes, with the order that holds for it, wherever it was given."""
-        wish, given = wishes.wish(service), self._given.get(service.key)
-        return dataclasses.replace(wish, order=given.order) if given and given.instead == _written(service) else wish
+    def annotated(self, service: OriginService) -> OriginService:
+        """`service` with the order that holds for it, wherever it was given."""
+        given = self._given.get(service.key)
+        if given is None or given.instead != _written(service):
+            return service
+        written = f"{given.order.verb}/{given.order.revision_name}"
+        annotations = {**service.metadata.annotations, ORDER: written}
+        return replace(service, metadata=replace(service.metadata, annotations=annotations))
 
     def keep(self, services: Collection[ObjectKey]) -> None:
         """Forget what was ordered of any other one: the next of its name is another one."""
@@ -45,4 +49,4 @@ class Orders:
 
 
 def _written(service: OriginService) -> str:
-    return service.metadata.annotations.get(wishes.ORDER, "")
+    return service.metadata.annotations.get(ORDER, "")

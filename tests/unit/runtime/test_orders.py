@@ -5,7 +5,7 @@ import msgspec
 from edgerun.api.originservice import OriginService
 from edgerun.runtime.orders import Orders
 from edgerun.translate.revisions.judgement import Order, Verb
-from edgerun.translate.revisions.wishes import ORDER
+from edgerun.translate.revisions.wishes import ORDER, wish
 from support.objects import origin_service
 
 UNDO = Order(Verb.UNDO, "cart-00002")
@@ -19,23 +19,25 @@ def annotated(written: str) -> OriginService:
 
 def test_without_an_order_what_is_written_counts() -> None:
     orders = Orders()
-    assert orders.wish(origin_service("cart")).order is None
-    assert orders.wish(annotated("undo/cart-00002")).order == UNDO
+    assert wish(orders.annotated(origin_service("cart"))).order is None
+    assert wish(orders.annotated(annotated("undo/cart-00002"))).order == UNDO
 
 
 def test_an_order_counts_until_something_else_is_written() -> None:
     orders, before = Orders(), annotated("promote/cart-00001")
     orders.give(before, UNDO)
-    assert orders.wish(before).order == UNDO
-    assert orders.wish(annotated("promote/cart-00003")).order == Order(Verb.PROMOTE, "cart-00003")
-    assert orders.wish(origin_service("cart")).order is None, "it was taken away, which is something else, too"
+    assert wish(orders.annotated(before)).order == UNDO
+    assert wish(orders.annotated(annotated("promote/cart-00003"))).order == Order(Verb.PROMOTE, "cart-00003")
+    assert wish(orders.annotated(origin_service("cart"))).order is None, (
+        "it was taken away, which is something else, too"
+    )
 
 
 def test_an_order_is_for_one_service_and_ends_with_it() -> None:
     orders, cart, shop = Orders(), origin_service("cart"), origin_service("shop")
     orders.give(cart, UNDO)
-    assert orders.wish(shop).order is None
+    assert wish(orders.annotated(shop)).order is None
     orders.keep({cart.key})
-    assert orders.wish(cart).order == UNDO
+    assert wish(orders.annotated(cart)).order == UNDO
     orders.keep({shop.key})
-    assert orders.wish(cart).order is None
+    assert wish(orders.annotated(cart)).order is None
