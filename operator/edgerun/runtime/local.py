@@ -33,7 +33,7 @@ from ..sources.files import Folder
 from ..translate.bootstrap import bootstrap
 from ..translate.plan import Plan
 from ..translate.world import Edge
-from . import key_desk
+from . import key_desk, rollout_desk
 from .board import Status
 from .controller import Controller
 from .envoy import refusal
@@ -120,6 +120,7 @@ class LocalRuntime:
         )
         self._scaling = Scaling(self.controller.store, self.controller.loads, local=True, told=self._scaled)
         self._revising = Revising(self.controller, local=True)
+        self._desk = rollout_desk.Desk(self.controller, self._revising.orders)
         self._folder = Folder(settings.directory, self.controller.store.apply)
         self._problems: tuple[FileProblem, ...] = ()
         self._told = asyncio.Event()
@@ -221,6 +222,8 @@ class LocalRuntime:
     async def _answer(self, question: str) -> bytes:
         if question.startswith(key_desk.ASKED):
             return msgspec.json.encode(await key_desk.answer(self._keys, question.split()[1:]))
+        if question.startswith(rollout_desk.ASKED):
+            return msgspec.json.encode(self._desk.answer(question.split()[1:]))
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
 
 

@@ -5,7 +5,6 @@ Whichever was said last counts. So an order given here is over as soon as the an
 Trap: orders end with the process, and so does what followed from them.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,10 +41,9 @@ class Orders:
         annotations = {**service.metadata.annotations, ORDER: written}
         return replace(service, metadata=replace(service.metadata, annotations=annotations))
 
-    def keep(self, services: Collection[ObjectKey]) -> None:
-        """Forget what was ordered of any other one: the next of its name is another one."""
-        for key in self._given.keys() - services:
-            del self._given[key]
+    def forget(self, key: ObjectKey) -> None:
+        """It is gone: the next one of its name is another one."""
+        self._given.pop(key, None)
 
 
 def _written(service: OriginService) -> str:

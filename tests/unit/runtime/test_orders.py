@@ -37,7 +37,7 @@ def test_an_order_is_for_one_service_and_ends_with_it() -> None:
     orders, cart, shop = Orders(), origin_service("cart"), origin_service("shop")
     orders.give(cart, UNDO)
     assert wish(orders.annotated(shop)).order is None
-    orders.keep({cart.key})
+    orders.forget(shop.key)
     assert wish(orders.annotated(cart)).order == UNDO
-    orders.keep({shop.key})
+    orders.forget(cart.key)
     assert wish(orders.annotated(cart)).order is None
