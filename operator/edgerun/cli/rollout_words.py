@@ -1,0 +1,228 @@
+"""What `edgerun rollout` says: the table of revisions, how far a rollout is and what it waits for."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..api import conditions
+from ..api.conditions import ConditionType
+from ..api.originrevision import OriginRevision
+from ..translate.revisions.judgement import Verb
+from ..translate.revisions.rollout import TRIAL
+from ..translate.revisions.shares import stepped
+from . import rollout_orders
+from .rollouts import Seen, health, said
+from .tables import age, coloured, table
+
+HEADER = ("REVISION", "PERCENT", "TAG", "REPLICAS", "AGE", "STATE")
+MAX_STATE = 100  # characters of a table; all of it stands below
+_MINUTE_S = 60
+
+
+class Stage(StrEnum):
+    DONE = "green"
+    UNDER_WAY = "yellow"
+    FAILED = "red"
+
+
+class Standing(NamedTuple):
+    """How far a rollout is. `left` says how long until something happens; it is another one each time."""
+
+    stage: Stage
+    said: str
+    left: str = ""
+
+    def __str__(self) -> str:
+        return self.said + self.left
+
+
+def overview(seen: Seen, now: datetime) -> str:
+    """A table, and below it how far the rollout is."""
+    rows = [_row(seen, one, now) for one in seen.revisions]
+    shown = [table(HEADER, rows), ""] if rows else []
+    return "\n".join([*shown, marked(standing(seen, now))])
+
+
+def marked(found: Standing) -> str:
+    """As a line."""
+    return coloured(f"! {found}" if found.stage is Stage.FAILED else f"{found}", found.stage.value)
+
+
+def standing(seen: Seen, now: datetime) -> Standing:
+    """The first thing that is in the way, or else that it is done."""
+    looks: tuple[Callable[[Seen, datetime], Standing | None], ...] = (
+        _looked_at,
+        _newest,
+        _routed,
+        _undone,
+        _moving,
+        _on_trial,
+    )
+    found = next(filter(None, (look(seen, now) for look in looks)), None)
+    return found or Standing(Stage.DONE, _done(seen))
+
+
+def ordered(seen: Seen, verb: Verb, name: str) -> str:
+    """What follows from an order that was just given, and what it waits for."""
+    if verb is Verb.PROMOTE:
+        return f"{name} is to get all requests of {seen.name} that are for the latest revision, now" + _when(seen, name)
+    heir = rollout_orders.heir(seen, name)
+    has = any(share.revision_name == name for share in seen.rollout.shares)
+    later = f"; the next revision of {seen.name} is rolled out as ever"
+    if not has:
+        return f"{name} is to get no requests, also when it becomes ready; {heir} keeps them{later}"
+    return f"{name} is to get no requests any more; {heir} takes them back{_when(seen, heir)}{later}"
+
+
+def led(seen: Seen, name: str) -> str:
+    """What follows from `spec.traffic` having been written anew."""
+    namespace, service = seen.service.metadata.namespace, seen.service.metadata.name
+    undo = f'kubectl -n {namespace} patch originservice {service} --type merge -p \'{{"spec":{{"traffic":null}}}}\''
+    return (
+        f"spec.traffic of {seen.name} leads all requests to {name} now{_when(seen, name)}\n"
+        f"new revisions get none before it leads to the latest one again: {undo}\n"
+        "if its YAML is kept elsewhere, write the same there, or the next apply of it undoes this"
+    )
+
+
+def has_all(seen: Seen, name: str) -> str:
+    return f"{name} has all requests of {seen.name} that are for the latest revision already; nothing is to be done"
+
+
+def _row(seen: Seen, revision: OriginRevision, now: datetime) -> tuple[str, ...]:
+    name, replicas = revision.metadata.name, revision.status.replicas
+    percent = seen.percent(name)
+    told, colour = _state(seen, revision, now)
+    return (
+        name,
+        f"{percent} %" if percent else "-",
+        ",".join(seen.tags(name)) or "-",
+        f"{replicas.ready}/{replicas.desired}" if replicas else "-",
+        age(revision.metadata.creation_timestamp, now),
+        coloured(told if len(told) <= MAX_STATE else told[: MAX_STATE - 1] + "…", colour),
+    )
+
+
+def _state(seen: Seen, revision: OriginRevision, now: datetime) -> tuple[str, str]:
+    """In words and in a colour; what is not as it should be comes first."""
+    name, condition, replicas = revision.metadata.name, health(revision), revision.status.replicas
+    reached = bool(seen.percent(name) or seen.tags(name))
+    if rejection := seen.rejection(name):
+        return f"rolled back: {rejection}", "red"
+    if condition.status == "False":
+        return f"failed: {said(condition)}", "red"
+    if seen.rollout.rolling and name == seen.rollout.shares[-1].revision_name:
+        return f"rolling{_step(seen, now)}", "yellow"
+    if replicas and not replicas.desired and not replicas.ready and revision.status.proven:
+        return ("asleep" if reached else "idle"), "grey"
+    if condition.status == "Unknown":
+        return f"starting: {said(condition)}", "yellow"
+    return ("serving" if reached else "ready"), "green"
+
+
+def _step(seen: Seen, now: datetime) -> str:
+    """What comes next of a rollout that moves."""
+    rollout = seen.rollout
+    if rollout.next_step is None:
+        return ", until every proxy serves that"
+    following = stepped(rollout.shares, rollout.step_percent)[-1].percent
+    return f" -> {following} % {_in(rollout.next_step, now)}"
+
+
+def _looked_at(seen: Seen, now: datetime) -> Standing | None:
+    accepted = conditions.condition(seen.status.conditions, ConditionType.ACCEPTED)
+    if seen.status.observed_generation < seen.service.metadata.generation:
+        return Standing(Stage.UNDER_WAY, f"waits for the operator to look at {seen.name}")
+    if accepted and accepted.status == "False":
+        return Standing(Stage.FAILED, f"the newest version of {seen.name} is refused: {said(accepted)}")
+    return None
+
+
+def _newest(seen: Seen, now: datetime) -> Standing | None:
+    """The revision of the template is ready, and was not rolled back from."""
+    created, ready = seen.status.latest_created_revision_name, seen.status.latest_ready_revision_name
+    revision = seen.revision(created)
+    if revision is None:
+        return Standing(Stage.UNDER_WAY, f"waits for the first revision of {seen.name}")
+    keeps = f"; {ready} keeps its requests" if ready and ready != created else ""
+    if rejection := seen.rejection(created):
+        return Standing(Stage.FAILED, f"{created} was rolled back: {rejection}{_serving(seen, created)}")
+    condition = health(revision)
+    if created == ready:
+        return None
+    if condition.status == "False":
+        return Standing(Stage.FAILED, f"{created} failed: {said(condition)}{keeps}")
+    return Standing(Stage.UNDER_WAY, f"waits for {created} to be ready: {said(condition)}{keeps}")
+
+
+def _routed(seen: Seen, now: datetime) -> Standing | None:
+    found = conditions.condition(seen.status.conditions, ConditionType.ALL_TRAFFIC_ASSIGNED)
+    if found is None or found.status == "True":
+        return None
+    return Standing(Stage.FAILED if found.status == "False" else Stage.UNDER_WAY, said(found))
+
+
+def _undone(seen: Seen, now: datetime) -> Standing | None:
+    """An order that is not fulfilled yet."""
+    order, rollout = seen.order, seen.rollout
+    if order is None or order.verb is not Verb.UNDO or rollout.rejects(order.revision_name):
+        return None
+    alone = [share.revision_name for share in rollout.shares] == [order.revision_name]
+    if not alone or rollout.previous not in seen.names:
+        return None
+    takes = f"to be ready, which takes back what {order.revision_name} has"
+    return Standing(Stage.UNDER_WAY, f"waits for {rollout.previous} {takes}{_replicas(seen, rollout.previous)}")
+
+
+def _moving(seen: Seen, now: datetime) -> Standing | None:
+    rollout, ready = seen.rollout, seen.status.latest_ready_revision_name
+    if rollout.rolling:
+        newest = rollout.shares[-1]
+        has = f"{newest.revision_name} has {newest.percent} of {rollout.percent} %"
+        return Standing(Stage.UNDER_WAY, has, _step(seen, now).replace(" -> ", ", "))
+    if rollout.shares and rollout.shares[0].revision_name != ready:
+        return Standing(Stage.UNDER_WAY, f"waits for {ready} to be ready{_replicas(seen, ready)}")
+    return None
+
+
+def _on_trial(seen: Seen, now: datetime) -> Standing | None:
+    """Who asks for it to be judged wants to know how it was judged."""
+    rollout, limit = seen.rollout, seen.service.spec.rollout.max_error_percent
+    if limit is None or not rollout.previous or rollout.settled is None or now >= rollout.settled + TRIAL:
+        return None
+    has = f"{rollout.shares[0].revision_name} has all requests, and goes back if more than {limit:g} % of them fail"
+    return Standing(Stage.UNDER_WAY, has, f"; that is over {_in(rollout.settled + TRIAL, now)}")
+
+
+def _done(seen: Seen) -> str:
+    newest, percent = seen.status.latest_ready_revision_name, seen.rollout.percent
+    if not percent:
+        has = ", ".join(f"{one.revision_name} {one.percent} %" for one in seen.status.traffic if one.percent)
+        return f"{newest} is ready and gets nothing, for spec.traffic leads elsewhere: {has}"
+    return f"{newest} has all requests" if percent == 100 else f"{newest} has its {percent} % of all requests"
+
+
+def _serving(seen: Seen, besides: str) -> str:
+    shares = [share.revision_name for share in seen.rollout.shares if share.revision_name != besides]
+    return f"; {shares[-1]} serves instead" if shares else ""
+
+
+def _when(seen: Seen, name: str) -> str:
+    """What a revision waits for that is to get requests."""
+    revision = seen.revision(name)
+    gets = seen.percent(name) or (revision is not None and health(revision).status == "True")
+    return "" if gets else f" as soon as it is ready{_replicas(seen, name)}"
+
+
+def _replicas(seen: Seen, name: str) -> str:
+    revision = seen.revision(name)
+    replicas = revision.status.replicas if revision else None
+    return f" ({replicas.ready} of {replicas.desired} replicas)" if replicas else ""
+
+
+def _in(moment: datetime, now: datetime) -> str:
+    seconds = round((moment - now).total_seconds())
+    if seconds <= 0:
+        return "as soon as it is ready" if seconds < -1 else "now"
+    return f"in {seconds} s" if seconds < 2 * _MINUTE_S else f"in {seconds // _MINUTE_S} min"
