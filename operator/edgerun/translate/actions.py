@@ -10,11 +10,11 @@ from typing import Any
 
 from ..api.durations import seconds
 from ..api.edgeroute import HeaderChanges, PathMatchType, PathRewrite, Redirect, Respond, RouteMatch, Rule
+from .holding import MISSING_ORIGIN_BODY, holding, of_nobody
 from .matches import prefix
 from .names import DEFAULT_PORTS, MISSING_CLUSTER
 from .origins import Target
 
-MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute says why in the condition ResolvedRefs.\n"
 _FORWARDED_HOST = "x-forwarded-host"
 _ORIGINAL_HOST = "x-envoy-original-host"  # what the access log calls the authority
 
@@ -79,10 +79,15 @@ _REDIRECT_CODES = {
 def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
     timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
     hostname = rule.rewrite.hostname if rule.rewrite else None
-    shares = [_share(target, hostname or target.authority) for target in targets if target.weight]
+    holds = any(target.sleeps for target in targets if target.weight)
+    shares = [
+        _share(target, hostname or target.authority) | (_waiting(target, timeout) if holds else {})
+        for target in targets
+        if target.weight
+    ]
     action = {
         "weighted_clusters": {"clusters": shares},
-        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+        "cluster_not_found_response_code": "SERVICE_UNAVAILABLE" if holds else "INTERNAL_SERVER_ERROR",
         "timeout": _duration(timeout),  # 0 means none: a stream lives as long as it is not idle
     }
     if rule.rewrite and rule.rewrite.path:
@@ -95,6 +100,12 @@ def _share(target: Target, hostname: str | None) -> dict[str, Any]:
         "name": target.cluster or MISSING_CLUSTER,
         "weight": {"value": target.weight},
     } | _host(hostname)
+
+
+def _waiting(target: Target, timeout: float) -> dict[str, Any]:
+    if target.sleeps:
+        return holding(timeout)
+    return {} if target.cluster else of_nobody()
 
 
 def _host(hostname: str | None) -> dict[str, Any]:
