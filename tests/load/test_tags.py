@@ -1,5 +1,6 @@
 """A tag moves from one revision to another, and nobody who calls it notices but by who answers."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ async def test_twenty_moves_of_a_tag_fail_no_request(tmp_path: Path) -> None:
                 targets = "{revisionName: cart-00001, percent: 100}", f"{{revisionName: {revision}, tag: green}}"
                 here.write(cart("two", *targets) + ROUTES)
                 for host in ("green-shop.test", "preview.test"):
-                    await eventually(lambda host=host, name=name: answers(here, host, name), within_s=10)
+                    await eventually(partial(answers, here, host, name), within_s=10)
                 assert await answers(here, "shop.test", "one")
         for result in (whole, of_the_host, of_the_rule):
             assert result.answered > 100

@@ -127,6 +127,7 @@ class EdgeRouteSpec(Frozen, frozen=True):
     edge: str = "default"
     hostnames: tuple[str, ...] = ()
     service_account_name: str = DEFAULT_SERVICE_ACCOUNT
+    tag_header: bool = False
 
 
 class EdgeStatus(Frozen, frozen=True, omit_defaults=False):

@@ -129,12 +129,12 @@ def tagged(rules: Iterable[Iterable[Target]], tag: str) -> tuple[tuple[Target, .
 
 def _tagged(targets: Iterable[Target], tag: str) -> Iterator[Target]:
     for _, shares in groupby(targets, key=lambda target: target.origin):
-        one, *others = shares
-        cluster = dict(one.tags).get(tag)
+        found = tuple(shares)
+        cluster = dict(found[0].tags).get(tag)
         if cluster is None:
-            yield from (one, *others)
+            yield from found
         else:
-            yield replace(one, weight=one.weight + sum(other.weight for other in others), cluster=cluster)
+            yield replace(found[0], weight=sum(one.weight for one in found), cluster=cluster, tags=())
 
 
 def _fair(targets: Iterable[Target]) -> tuple[Target, ...]:

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
-from ..api.edgeroute import EdgeRoute, Rule
+from ..api.edgeroute import EdgeRoute, NamedMatch, Rule
 from ..api.meta import ObjectKey
 from .actions import envoy_action
 from .matches import Precedence, envoy_match, identity, precedence
 from .messages import packed
 from .names import ROUTES_NAME, rule_name
 from .origins import Target, Targets, tagged, tags
-from .revisions.tags import tag_hostname
+from .revisions.tags import HEADER, tag_hostname
 
 ANY_HOST = "*"
 MAX_BODY_BYTES = 65_536  # of a direct response: what 16,384 characters of `respond.body` need at most in UTF-8
@@ -46,13 +46,16 @@ RETRY_POLICY = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One match of one rule: sorted by `order`, told apart by `identity`. An unchanged route keeps its very entries."""
+    """One match of one rule: sorted by `order`, told apart by `identity`. An unchanged route keeps its very entries.
+
+    `messages` are tried in this order: a request that names a tag, and then all others.
+    """
 
     order: tuple[Precedence, str, str, str, int, int]
     identity: tuple[Any, ...]
     route: ObjectKey
     field: str
-    message: Any  # config.route.v3.Route
+    messages: tuple[Any, ...]  # config.route.v3.Route
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,17 +146,28 @@ def _entries(route: EdgeRoute, targets: tuple[tuple[Target, ...], ...], port: in
 
 def _rule_entries(route: EdgeRoute, rule: Rule, index: int, targets: Sequence[Target], port: int) -> Iterator[Entry]:
     meta = route.metadata
-    name = rule_name(route, rule, index)
+    name, choices = rule_name(route, rule, index), tuple(_choices(route, targets))
     for number, match in enumerate(rule.matches):
         yield Entry(
             order=(precedence(match), meta.creation_timestamp, meta.namespace, meta.name, index, number),
             identity=identity(match),
             route=route.key,
             field=f"spec.rules[{index}].matches[{number}]",
-            message=route_components_pb2.Route(
-                name=name, match=envoy_match(match), **envoy_action(rule, match, targets, port)
+            messages=tuple(
+                route_components_pb2.Route(
+                    name=name, match=envoy_match(match, *named), **envoy_action(rule, match, led_to, port)
+                )
+                for named, led_to in choices
             ),
         )
+
+
+def _choices(route: EdgeRoute, targets: Sequence[Target]) -> Iterator[tuple[tuple[NamedMatch, ...], Sequence[Target]]]:
+    """By the headers that a request has beside those of the match: where it is led."""
+    for tag in sorted(tags([targets])) if route.spec.tag_header else ():
+        (led_to,) = tagged([targets], tag)
+        yield (NamedMatch(name=HEADER, value=tag),), led_to
+    yield (), targets
 
 
 def _winners(hostname: str, entries: Iterable[Entry], shadows: dict[ObjectKey, list[Shadow]]) -> tuple[Entry, ...]:
@@ -183,7 +197,7 @@ def _virtual_host(hostname: str, entries: tuple[Entry, ...]) -> bytes:
     host = route_components_pb2.VirtualHost(
         name=hostname,
         domains=[hostname],
-        routes=[entry.message for entry in entries],
+        routes=[message for entry in entries for message in entry.messages],
         retry_policy=RETRY_POLICY,
     )
     return bytes(route_pb2.RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True))

@@ -209,3 +209,33 @@ def test_a_route_to_a_tag_waits_for_its_revision_and_for_no_other() -> None:
     )
     only = {key: one for key, one in full.observations.items() if key.name == "cart-00003"}
     assert translate(dataclasses.replace(full, observations=only)).verdicts[route.key].waits_for is None
+
+
+def named_by(route: Any) -> str:
+    """The tag that requests of this Envoy route carry in the header."""
+    return next((one.string_match.exact for one in route.match.headers if one.name == "knative-serving-tag"), "")
+
+
+def test_the_header_leads_nowhere_unless_the_route_says_so() -> None:
+    (answers,) = hosts(translate(tagged_world(edge_route(rules=[OF_CART])))).values()
+    assert [named_by(route) for route in answers.routes] == [""]
+
+
+def test_with_it_the_same_rule_answers_by_the_revision_that_has_the_tag() -> None:
+    matches = [{"path": {"value": "/cart"}, "headers": [{"name": "a", "value": "1"}]}, {"path": {"value": "/"}}]
+    rules = [{"matches": matches, **OF_CART}, {"matches": [{"path": {"value": "/cart"}}], "respond": {}}]
+    (answers,) = hosts(translate(tagged_world(edge_route(rules=rules, tagHeader=True)))).values()
+    assert [(route.match.path_separated_prefix, named_by(route), led_to(route)) for route in answers.routes] == [
+        ("/cart", "blue", {"cart/cart-00001": 1}),
+        ("/cart", "green", {"cart/cart-00003": 1}),
+        ("/cart", "", {"cart/cart-00001": 9, "cart/cart-00002": 1}),
+        ("/cart", "", {}),
+        ("", "blue", {"cart/cart-00001": 1}),
+        ("", "green", {"cart/cart-00003": 1}),
+        ("", "", {"cart/cart-00001": 9, "cart/cart-00002": 1}),
+    ]
+
+
+def test_on_the_host_of_a_tag_the_header_says_nothing() -> None:
+    found = hosts(translate(tagged_world(edge_route(hostnames=["shop.test"], rules=[OF_CART], tagHeader=True))))
+    assert [len(host.routes) for name, host in sorted(found.items())] == [1, 1, 3]
