@@ -104,7 +104,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
     assigned = traffic.assignment(route.targets, route.rollout)
     newest = found.revision.name if found.revision else ""
     forgotten = found.revision is None or found.revision.name not in _named(memory)
-    duties = _duties(wish, facts, assigned, route, newest)
+    duties = _duties(wish, facts, assigned, route, newest=newest, ready=ready)
     used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
     return Outcome(
         memory=Memory(
@@ -186,12 +186,12 @@ def _route(wish: Wish, facts: Facts, revisions: Revisions, ready: str, before: _
     return _Route(targets, advanced(state, goal=name, percent=percent, duration=wish.duration, look=look))
 
 
-def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, newest: str) -> Duties:
+def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, *, newest: str, ready: str) -> Duties:
     tried = wish.max_error_percent is not None and on_trial(route.rollout, facts.now)
     return Duties(
         weighted=frozenset(one.revision_name for one in assigned.weights),
         tagged=frozenset(one.revision_name for one in assigned.tags),
-        awaited=(route.awaited | {awaited(route.rollout, wish.order)}) - {""},
+        awaited=(route.awaited | {awaited(route.rollout, wish.order, ready=ready)}) - {""},
         draining=frozenset(facts.draining),
         reserve=frozenset({route.rollout.previous} - {""} if tried else ()),
         newest=newest,

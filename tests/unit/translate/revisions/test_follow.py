@@ -181,6 +181,21 @@ def test_a_promotion_is_at_once() -> None:
     assert life.look(promoting, after=60).assignment.weights == life.look(promoting).assignment.weights
 
 
+def test_a_revision_that_was_undone_is_promoted_as_soon_as_it_can_take_the_traffic() -> None:
+    life, name = Life(), "cart-00002"
+    life.deploy(wish("one"))
+    life.deploy(wish("two"))
+    life.look(wish("two", order=Order(Verb.UNDO, name)))
+    life.becomes(name, STARTING)
+    promote = wish("two", order=Order(Verb.PROMOTE, name))
+    found = life.look(promote)
+    assert roles(found)[name] == (Role.STARTING, 1)
+    assert written(found.assignment.weights) == ["cart-00001 100"]
+    life.becomes(name, READY)
+    assert written(life.look(promote).assignment.weights) == ["cart-00002 100"]
+    assert roles(life.look(promote))[name] == (Role.ROUTED, 1)
+
+
 def test_a_revision_is_undone_as_soon_as_the_one_before_can_take_its_traffic() -> None:
     life, undo = Life(), wish("two", order=Order(Verb.UNDO, "cart-00002"))
     life.deploy(wish("one"))
