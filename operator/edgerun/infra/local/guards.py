@@ -23,7 +23,7 @@ from .envoys import MAX_ACCESS_LINE, envoy_launch, sorted_out
 from .instance import Instance
 from .launch import Launch
 from .leash import Leash
-from .probes import ADDRESS, Look, Target, look
+from .probes import ADDRESS, Look, Target, look, pause_s
 from .process import Process, ending
 
 POLL_S = 0.02
@@ -151,9 +151,9 @@ class Guard:
 async def _listens(process: Process, port: int) -> bool:
     """Whether `process` listens on `port`, once it does or its time is up."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + LISTENS_WITHIN_S
-    while process.running and clock() < deadline:
-        if await look(Target(port, None, timeout_s=1), process.members) is Look.READY:
+    began = clock()
+    while process.running and (waited_s := clock() - began) < LISTENS_WITHIN_S:
+        if await look(Target(port, None, timeout_s=1), process) is Look.READY:
             return process.running
-        await asyncio.wait({process.exited}, timeout=POLL_S)
+        await asyncio.wait({process.exited}, timeout=pause_s(waited_s, POLL_S))
     return False

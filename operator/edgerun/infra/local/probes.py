@@ -6,15 +6,16 @@ tells, the listening socket must be one of the process' own.
 
 import asyncio
 import os
-from collections.abc import Callable, Set
 from dataclasses import dataclass
 from enum import Enum
 
 from ...api.originservice import Container
 from . import procfs
 from .launch import LaunchError
+from .process import Process
 
 ADDRESS = "127.0.0.1"
+SHORTEST_PAUSE_S = 0.002
 Headers = tuple[tuple[str, str], ...]
 _ALWAYS: Headers = (("user-agent", "edgerun-probe"), ("connection", "close"))
 
@@ -57,7 +58,12 @@ def _mapped(asked: int | str | None, container: Container, port: int) -> int:
     return port if number is None or number == container.port else number
 
 
-async def look(where: Target, members: Callable[[], Set[int]]) -> Look:
+def pause_s(waited_s: float, longest_s: float) -> float:
+    """Until the next look: whoever is ready soon is noticed soon."""
+    return min(max(waited_s / 10, SHORTEST_PAUSE_S), longest_s)
+
+
+async def look(where: Target, process: Process) -> Look:
     """One look. It lasts no longer than the probe's timeout."""
     try:
         async with asyncio.timeout(where.timeout_s):
@@ -66,7 +72,7 @@ async def look(where: Target, members: Callable[[], Set[int]]) -> Look:
         return Look.NOT_YET
     if not answered:
         return Look.NOT_YET
-    return Look.READY if await asyncio.to_thread(_is_theirs, where.port, members) else Look.STRANGER
+    return Look.READY if await asyncio.to_thread(_is_theirs, where.port, process) else Look.STRANGER
 
 
 async def _answers(where: Target) -> bool:
@@ -92,11 +98,11 @@ def _request(where: Target) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def _is_theirs(port: int, members: Callable[[], Set[int]]) -> bool:
+def _is_theirs(port: int, process: Process) -> bool:
     """Whether the socket that accepts on `port` is one of theirs; a member that hides its sockets is believed."""
-    if not procfs.AVAILABLE:
+    if not procfs.AVAILABLE or procfs.listens(process.pid, port):
         return True
-    pids = members()
+    pids = process.members()
     listeners = procfs.loopback_listeners(port)
     held = frozenset().union(*(procfs.inodes(pid) for pid in pids))
     return bool(listeners) and (listeners <= held or any(not os.access(f"/proc/{pid}/fd", os.R_OK) for pid in pids))

@@ -20,7 +20,7 @@ from .clusteronly import require_local
 from .connections import unused
 from .guards import Guard
 from .launch import Launch, LaunchError, launch
-from .probes import ADDRESS, Look, Target, look, target
+from .probes import ADDRESS, Look, Target, look, pause_s, target
 from .process import Process, ending
 from .site import Site, State
 
@@ -217,12 +217,13 @@ class Replica:
     async def _first_sight(self, process: Process, where: Target) -> Look:
         """Looks until there is something to see, and says once when that takes long."""
         clock, timing = asyncio.get_running_loop().time, self._site.timing
-        complain_at = clock() + timing.not_listening_s
-        while (seen := await look(where, process.members)) is Look.NOT_YET:
-            if clock() >= complain_at:
-                complain_at = float("inf")
+        began, complain_after_s = clock(), timing.not_listening_s
+        while (seen := await look(where, process)) is Look.NOT_YET:
+            waited_s = clock() - began
+            if waited_s >= complain_after_s:
+                complain_after_s = float("inf")
                 self._become(await asyncio.to_thread(_not_ready, process, where))
-            await asyncio.sleep(timing.probe_period_s)
+            await asyncio.sleep(pause_s(waited_s, timing.probe_period_s))
         return seen
 
     async def _withdrawn(self) -> None:

@@ -15,7 +15,7 @@ from .leash import Leash
 class Timing:
     """How patient we are, in seconds."""
 
-    probe_period_s: float = 0.025
+    probe_period_s: float = 0.025  # of a process that takes its time; before, more often
     not_listening_s: float = 10.0
     first_pause_s: float = 0.25
     longest_pause_s: float = 10.0
