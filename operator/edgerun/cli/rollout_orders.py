@@ -26,9 +26,8 @@ def undoing(seen: Seen) -> Order:
 
 def heir(seen: Seen, name: str) -> str:
     """Who has, or takes back, what `name` gets."""
-    shares = [share.revision_name for share in seen.rollout.shares if share.revision_name != name]
-    if shares:
-        return shares[-1]
+    if has := seen.serving(name):
+        return has
     if seen.rollout.previous in seen.names:
         return seen.rollout.previous
     raise SettingsError(
@@ -100,12 +99,14 @@ def _why_not(seen: Seen, name: str) -> str:
         return f"{name} cannot be promoted: {only}. To lead all requests to an older one: undo --to {name}"
     condition = health(revision)
     state = "has failed" if condition.status == "False" else "is not ready yet"
-    serves = f"; {ready.metadata.name} keeps its requests" if ready else ""
-    return f"{name} cannot be promoted, for it {state}: {said(condition)}{serves}"
+    serves = seen.serving(name)
+    keeps = f"; {serves} keeps its requests" if serves else ""
+    return f"{name} cannot be promoted, for it {state}: {said(condition)}{keeps}"
 
 
 def _example(seen: Seen, besides: str = "") -> str:
-    fit = [one.metadata.name for one in seen.revisions if one.status.proven and one.metadata.name != besides]
+    proven = [one.metadata.name for one in seen.revisions if one.status.proven and one.metadata.name != besides]
+    fit = [name for name in proven if not seen.rollout.rejects(name)] or proven
     return f"{fit[0]} (there are {_listed(fit)})" if fit else "REVISION (there is none that was ever ready)"
 
 

@@ -53,9 +53,9 @@ def standing(seen: Seen, now: datetime) -> Standing:
     """The first thing that is in the way, or else that it is done."""
     looks: tuple[Callable[[Seen, datetime], Standing | None], ...] = (
         _looked_at,
+        _ordered,
         _newest,
         _routed,
-        _undone,
         _moving,
         _on_trial,
     )
@@ -66,9 +66,9 @@ def standing(seen: Seen, now: datetime) -> Standing:
 def ordered(seen: Seen, verb: Verb, name: str) -> str:
     """What follows from an order that was just given, and what it waits for."""
     if verb is Verb.PROMOTE:
-        return f"{name} is to get all requests of {seen.name} that are for the latest revision, now" + _when(seen, name)
-    heir = rollout_orders.heir(seen, name)
-    has = any(share.revision_name == name for share in seen.rollout.shares)
+        when = _when(seen, name) or " now"
+        return f"{name} is to get all requests of {seen.name} that are for the latest revision{when}"
+    heir, has = rollout_orders.heir(seen, name), name in _sharing(seen)
     later = f"; the next revision of {seen.name} is rolled out as ever"
     if not has:
         return f"{name} is to get no requests, also when it becomes ready; {heir} keeps them{later}"
@@ -80,7 +80,7 @@ def led(seen: Seen, name: str) -> str:
     namespace, service = seen.service.metadata.namespace, seen.service.metadata.name
     undo = f'kubectl -n {namespace} patch originservice {service} --type merge -p \'{{"spec":{{"traffic":null}}}}\''
     return (
-        f"spec.traffic of {seen.name} leads all requests to {name} now{_when(seen, name)}\n"
+        f"spec.traffic of {seen.name} leads all requests to {name}{_when(seen, name) or ' now'}\n"
         f"new revisions get none before it leads to the latest one again: {undo}\n"
         "if its YAML is kept elsewhere, write the same there, or the next apply of it undoes this"
     )
@@ -139,15 +139,31 @@ def _looked_at(seen: Seen, now: datetime) -> Standing | None:
     return None
 
 
+def _ordered(seen: Seen, now: datetime) -> Standing | None:
+    """What was ordered, and is not so yet."""
+    order, sharing = seen.order, _sharing(seen)
+    if order is None or not sharing:
+        return None
+    name, previous = order.revision_name, seen.rollout.previous
+    if order.verb is Verb.PROMOTE and name == seen.status.latest_ready_revision_name and name not in sharing:
+        return Standing(Stage.UNDER_WAY, f"{name} gets all requests as soon as it is ready{_replicas(seen, name)}")
+    if order.verb is Verb.UNDO and sharing == [name] and previous in seen.names and not seen.rollout.rejects(name):
+        takes = f"{previous} takes back what {name} has as soon as it is ready"
+        return Standing(Stage.UNDER_WAY, takes + _replicas(seen, previous))
+    return None
+
+
 def _newest(seen: Seen, now: datetime) -> Standing | None:
     """The revision of the template is ready, and was not rolled back from."""
     created, ready = seen.status.latest_created_revision_name, seen.status.latest_ready_revision_name
     revision = seen.revision(created)
     if revision is None:
         return Standing(Stage.UNDER_WAY, f"waits for the first revision of {seen.name}")
-    keeps = f"; {ready} keeps its requests" if ready and ready != created else ""
+    serves = seen.serving(created)
     if rejection := seen.rejection(created):
-        return Standing(Stage.FAILED, f"{created} was rolled back: {rejection}{_serving(seen, created)}")
+        instead = f"; {serves} serves instead" if serves else ""
+        return Standing(Stage.FAILED, f"{created} was rolled back: {rejection}{instead}")
+    keeps = f"; {serves} keeps its requests" if serves else ""
     condition = health(revision)
     if created == ready:
         return None
@@ -161,18 +177,6 @@ def _routed(seen: Seen, now: datetime) -> Standing | None:
     if found is None or found.status == "True":
         return None
     return Standing(Stage.FAILED if found.status == "False" else Stage.UNDER_WAY, said(found))
-
-
-def _undone(seen: Seen, now: datetime) -> Standing | None:
-    """An order that is not fulfilled yet."""
-    order, rollout = seen.order, seen.rollout
-    if order is None or order.verb is not Verb.UNDO or rollout.rejects(order.revision_name):
-        return None
-    alone = [share.revision_name for share in rollout.shares] == [order.revision_name]
-    if not alone or rollout.previous not in seen.names:
-        return None
-    takes = f"to be ready, which takes back what {order.revision_name} has"
-    return Standing(Stage.UNDER_WAY, f"waits for {rollout.previous} {takes}{_replicas(seen, rollout.previous)}")
 
 
 def _moving(seen: Seen, now: datetime) -> Standing | None:
@@ -203,11 +207,6 @@ def _done(seen: Seen) -> str:
     return f"{newest} has all requests" if percent == 100 else f"{newest} has its {percent} % of all requests"
 
 
-def _serving(seen: Seen, besides: str) -> str:
-    shares = [share.revision_name for share in seen.rollout.shares if share.revision_name != besides]
-    return f"; {shares[-1]} serves instead" if shares else ""
-
-
 def _when(seen: Seen, name: str) -> str:
     """What a revision waits for that is to get requests."""
     revision = seen.revision(name)
@@ -218,7 +217,12 @@ def _when(seen: Seen, name: str) -> str:
 def _replicas(seen: Seen, name: str) -> str:
     revision = seen.revision(name)
     replicas = revision.status.replicas if revision else None
-    return f" ({replicas.ready} of {replicas.desired} replicas)" if replicas else ""
+    return f" ({replicas.ready} of {replicas.desired} replicas)" if replicas and replicas.desired else ""
+
+
+def _sharing(seen: Seen) -> list[str]:
+    """Who has requests that are for the latest revision."""
+    return [share.revision_name for share in seen.rollout.shares]
 
 
 def _in(moment: datetime, now: datetime) -> str:

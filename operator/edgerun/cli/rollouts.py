@@ -56,7 +56,12 @@ class Seen:
 
     def rejection(self, name: str) -> str:
         """Why it was rolled back from; "" when it was not."""
-        return next((one.message or "undone" for one in self.rollout.rejected if one.revision_name == name), "")
+        messages = (one.message for one in self.rollout.rejected if one.revision_name == name)
+        return next(("it " + message.removeprefix(f'revision "{name}" ') for message in messages), "")
+
+    def serving(self, besides: str) -> str:
+        """Who has the requests that are for the latest revision; "" for nobody."""
+        return next((one.revision_name for one in self.rollout.shares[::-1] if one.revision_name != besides), "")
 
 
 class Rollouts(Protocol):
