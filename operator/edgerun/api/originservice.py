@@ -17,6 +17,7 @@ from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
 
 KIND = "OriginService"
 DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
+HTTP2_PORT = "h2c"  # Knative's and Cloud Run's name for it
 DEFAULT_MAX_SCALE = 100  # Cloud Run's
 
 # What the guard takes of a pod. It is reserved without a guard, too, so that one may be put before any origin.
@@ -117,6 +118,11 @@ class Container(Frozen, frozen=True):
     def port(self) -> int:
         """The port the app is told to listen on, as `PORT`."""
         return self.ports[0].container_port if self.ports else DEFAULT_CONTAINER_PORT
+
+    @property
+    def http2(self) -> bool:
+        """Whether it speaks HTTP/2 there, without TLS and without being asked first: gRPC does."""
+        return bool(self.ports) and self.ports[0].name == HTTP2_PORT
 
 
 class PodSpec(Frozen, frozen=True):

@@ -1,7 +1,8 @@
 """Where the replicas of an OriginService are, by revision; and which of them requests lead to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..api.meta import ObjectKey
 from ..api.originservice import OriginService
@@ -10,14 +11,14 @@ from .phases import OriginPhase
 from .revisions.follow import Outcome
 from .revisions.traffic import ALL
 from .running import outcome
-from .world import AWAKE, Endpoint, Epoch, OriginObservation, Sleep, World
+from .world import AWAKE, Endpoint, Epoch, OriginObservation, World
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
     """`shares` are revisions and the percentage that each gets, and sum to 100. `used` are all that can be reached, or
     were until a proxy hears otherwise. `sleeps` is whether they may be without replicas. `tags` are the revisions that
-    have one."""
+    have one, `http2` those that speak it."""
 
     shares: tuple[tuple[str, int], ...] = (("", ALL),)
     used: tuple[str, ...] = ("",)
@@ -25,6 +26,7 @@ class Replicas:
     epochs: Mapping[str, Epoch] = field(default_factory=dict)
     observations: Mapping[str, OriginObservation] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    http2: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, service: OriginService, world: World) -> "Replicas":
@@ -33,10 +35,11 @@ class Replicas:
         return cls(
             _shares(decided),
             tuple(sorted(decided.assignment.revisions | decided.draining | {name for name, _ in _shares(decided)})),
-            service.spec.scaling.min_scale == 0,
+            _sleeps(service, keys.values(), world),
             {name: world.epochs[key] for name, key in keys.items() if key in world.epochs},
             {name: world.observations[key] for name, key in keys.items() if key in world.observations},
             {one.tag: one.revision_name for one in decided.assignment.tags},
+            frozenset(one.name for one in decided.present if one.template.spec.containers[0].http2),
         )
 
     def with_tag(self, tag: str) -> "Replicas":
@@ -64,21 +67,34 @@ class Replicas:
         observed = self.observations.get(revision)
         return observed.endpoints if observed else ()
 
-    def clusters(self, service: ObjectKey) -> Iterator[tuple[str, tuple[Endpoint, ...]]]:
-        """Those that are there: nobody's by name, and what answers."""
+    def clusters(self, service: ObjectKey) -> Iterator["There"]:
+        """Those that are there."""
         for name in self.used:
-            epoch = self.epoch(name)
+            epoch, http2 = self.epoch(name), name in self.http2
             if not epoch.cold:
-                yield revision_cluster(service, name, epoch.number), self.endpoints(name)
-            elif epoch.sleep is Sleep.CLOSING:
-                yield revision_cluster(service, name, epoch.number - 1), self.endpoints(name)
+                yield There(revision_cluster(service, name, epoch.number), self.endpoints(name), http2)
+            if epoch.before is not None:
+                yield There(revision_cluster(service, name, epoch.before), self.endpoints(name), http2)
 
     def cold(self, service: ObjectKey) -> Iterator[str]:
         """Those that routes lead to, and that are not there: requests are held for them."""
         return (revision_cluster(service, one, self.epoch(one).number) for one in self.used if self.epoch(one).cold)
 
 
+class There(NamedTuple):
+    """A cluster, nobody's by name, what answers in it, and whether that speaks HTTP/2."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    http2: bool
+
+
 NOBODY = Replicas()
+
+
+def _sleeps(service: OriginService, revisions: Iterable[ObjectKey], world: World) -> bool:
+    """Also while one still sleeps that may not any more."""
+    return service.spec.scaling.min_scale == 0 or any(world.epochs.get(key, AWAKE).cold for key in revisions)
 
 
 def _shares(decided: Outcome) -> tuple[tuple[str, int], ...]:

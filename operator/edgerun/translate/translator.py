@@ -80,8 +80,8 @@ def _origin_resources(fleet: _Fleet, directory: Directory) -> Iterable[Resource]
     for (service, caller), target in sorted(_services(fleet).items()):
         assert target.claim, "whoever has a cluster is called as somebody"
         guarded = service in directory.services and directory.services[service].guarded
-        for name, endpoints in directory.replicas.get(service, NOBODY).clusters(service):
-            yield from service_resources(f"{name}{caller}", target.claim, endpoints, guarded=guarded)
+        for name, endpoints, http2 in directory.replicas.get(service, NOBODY).clusters(service):
+            yield from service_resources(f"{name}{caller}", target.claim, endpoints, guarded=guarded, http2=http2)
     elsewhere = {target.cluster: target for target in _all(fleet.targets) if target.cluster and target.origin.url}
     for name, target in sorted(elsewhere.items()):
         assert target.claim, "whoever has a cluster is called as somebody"
@@ -120,7 +120,7 @@ def _clusters(target: Target, directory: Directory) -> Iterable[str]:
         return (target.cluster or "",)
     caller = caller_of(target.cluster or "")
     found = directory.replicas.get(target.service, NOBODY).clusters(target.service)
-    return tuple(f"{name}{caller}" for name, _ in found)
+    return tuple(f"{one.name}{caller}" for one in found)
 
 
 def _contributors(fleet: _Fleet, directory: Directory) -> Mapping[Contribution, frozenset[ObjectKey]]:
