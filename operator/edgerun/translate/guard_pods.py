@@ -92,6 +92,7 @@ def _guard(service: OriginService, trust_domain: str) -> Guard:
         probes_port=GUARD_PROBES_PORT,
         concurrency=concurrency,
         queue=concurrency * QUEUED,
+        http2=service.container.http2,
     )
 
 

@@ -134,6 +134,7 @@ class Guard:
             address=ADDRESS,
             concurrency=concurrency,
             queue=concurrency * QUEUED,
+            http2=self._origin.container.http2,
         )
 
     def _become(self, endpoint: Endpoint | None, trouble: str) -> None:
