@@ -47,7 +47,7 @@ class Revising:
         self._controller, self._local, self._shown = controller, local, shown
         self._leads = local
         self._followed: dict[ObjectKey, Followed] = {}
-        self._seen: Mapping[ObjectKey, OriginRevision] = {}
+        self._seen: dict[ObjectKey, OriginRevision] = {}
         self._revisions: dict[ObjectKey, tuple[OriginRevision, ...]] = {}  # by OriginService
         controller.revise, controller.progressed = self.world, self.heard
 
@@ -152,11 +152,16 @@ class Revising:
 
     def _carry_out(self, service: OriginService, outcome: Outcome) -> None:
         store = self._controller.store
-        if outcome.made:
-            store.revise(revision_key(service.key, outcome.made.name), as_object(service, outcome.made))
+        made = [as_object(service, outcome.made)] if outcome.made else []
+        there = {one.key: one for one in (*self._revisions.get(service.key, ()), *made)}
+        for one in made:
+            store.revise(one.key, one)
+            self._seen[one.key] = one
         for name in outcome.collected:
-            store.revise(revision_key(service.key, name), None)
-        self._group(store.revisions)
+            key = revision_key(service.key, name)
+            store.revise(key, None)
+            del self._seen[key], there[key]
+        self._revisions[service.key] = tuple(there[key] for key in sorted(there))
 
     def _forget_all_but(self, present: Collection[ObjectKey]) -> None:
         store = self._controller.store
