@@ -3,12 +3,13 @@
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..api import conditions
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, ObjectKey
+from ..api.originservice import OriginServiceStatus, Rejected
 from ..runtime.board import Status
 from ..sources.documents import FileProblem
 from .tables import coloured
@@ -29,6 +30,7 @@ class Console:
 
     def __init__(self) -> None:
         self._said: dict[ObjectKey, tuple[str, str, str]] = {}
+        self._revisions: dict[ObjectKey, OriginServiceStatus] = {}
         self._requests: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._withheld: dict[ObjectKey, str] | None = {}
         self.shows_requests = True
@@ -57,12 +59,17 @@ class Console:
         ready = conditions.condition(status.conditions, ConditionType.READY) if status else None
         if ready is None:
             self._said.pop(key, None)
+            self._revisions.pop(key, None)
             self._print(f"{key} is gone")
             return
         said = (ready.status, ready.reason, ready.message)
         if ready.reason != "Pending" and self._said.get(key) != said:
             self._said[key] = said
             self._tell(key, ready)
+        if isinstance(status, OriginServiceStatus):
+            before, self._revisions[key] = self._revisions.get(key), status
+            for line in _revision_lines(key, before, status):
+                self._print(line)
 
     def started(self) -> None:
         """All had its time to become ready: tell what has not."""
@@ -93,6 +100,29 @@ def _status_line(key: ObjectKey, ready: Condition) -> str:
     if ready.status == "True":
         return f"{coloured(str(key), colour)} Ready"
     return f"{coloured(str(key), colour)} {ready.reason}" + (f": {ready.message}" if ready.message else "")
+
+
+def _revision_lines(key: ObjectKey, before: OriginServiceStatus | None, now: OriginServiceStatus) -> Iterator[str]:
+    """What has become of its revisions. Of the first one there is nothing to be said: by it the service is ready."""
+    if before is None or not before.latest_ready_revision_name:
+        return
+    name, ready = coloured(str(key), "green"), now.latest_ready_revision_name
+    if ready != before.latest_ready_revision_name:
+        yield f"{name} {ready} is ready"
+    known = {one.revision_name for one in _rejected(before)}
+    for one in _rejected(now):
+        if one.revision_name not in known:
+            yield f"{coloured(str(key), 'red')} {one.revision_name} is rolled back: {one.message}"
+    if _shares(now).keys() != _shares(before).keys():
+        yield f"{name} leads to {', '.join(f'{one} {percent} %' for one, percent in _shares(now).items())}"
+
+
+def _rejected(status: OriginServiceStatus) -> tuple[Rejected, ...]:
+    return status.rollout.rejected if status.rollout else ()
+
+
+def _shares(status: OriginServiceStatus) -> Mapping[str, int]:
+    return {one.revision_name: one.percent for one in status.traffic if one.percent}
 
 
 def _request_line(entry: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from edgerun.api.meta import Condition, ObjectKey
+from edgerun.api.originservice import LiveTraffic, OriginServiceStatus, Rejected, Rollout
 from edgerun.cli.console import Console
 
 CALLER = "system:serviceaccount:blog:default"
@@ -50,3 +52,45 @@ def test_a_guard_that_refuses_a_request_says_to_whom_and_why(
 ) -> None:
     Console().guarded("shop/cart", entry(**others))
     assert capsys.readouterr().out == f"shop/cart guard | {said}\n"
+
+
+CART = ObjectKey("OriginService", "shop", "cart")
+ONE, TWO = "cart-00001", "cart-00002"
+
+
+def status(ready: str, rejected: tuple[str, ...] = (), **percents: int) -> OriginServiceStatus:
+    traffic = tuple(LiveTraffic(revision_name=name.replace("_", "-"), percent=part) for name, part in percents.items())
+    rollout = Rollout(rejected=tuple(Rejected(revision_name=name, message="it failed") for name in rejected))
+    condition = Condition(type="Ready", status="True", reason="Ready")
+    return OriginServiceStatus(
+        latest_ready_revision_name=ready, traffic=traffic, rollout=rollout, conditions=(condition,)
+    )
+
+
+def test_what_becomes_of_revisions_is_told_once_and_not_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.started()
+    for told in (
+        status(""),
+        status(ONE, cart_00001=100),
+        status(TWO, cart_00001=99, cart_00002=1),
+        status(TWO, cart_00001=50, cart_00002=50),
+        status(TWO, rejected=(TWO,), cart_00001=100),
+        status(TWO, rejected=(TWO,), cart_00001=100),
+    ):
+        console.status(CART, told)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{CART} Ready",
+        f"{CART} {TWO} is ready",
+        f"{CART} leads to {ONE} 99 %, {TWO} 1 %",
+        f"{CART} {TWO} is rolled back: it failed",
+        f"{CART} leads to {ONE} 100 %",
+    ]
+
+
+def test_of_a_service_that_is_gone_nothing_is_remembered(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.status(CART, status(ONE, cart_00001=100))
+    console.status(CART, None)
+    console.status(CART, status(TWO, cart_00002=100))
+    assert "leads to" not in capsys.readouterr().out
