@@ -13,6 +13,7 @@ from edgerun.api.originservice import KIND, OriginService
 from edgerun.api.problems import Refusal
 from edgerun.translate.names import revision_key
 from edgerun.translate.phases import OriginPhase
+from edgerun.translate.plan import Running
 from edgerun.translate.revisions.naming import numbered
 from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, World
 
@@ -48,6 +49,12 @@ def ready(port: int = 9000) -> OriginObservation:
 def first(service: ObjectKey) -> ObjectKey:
     """The first revision of an OriginService."""
     return revision_key(service, numbered(service.name, 1))
+
+
+def run(service: OriginService, number: int = 1, *, replicas: int | None = None) -> Running:
+    """A revision that has the template of `service`, and as few replicas as may be."""
+    key = revision_key(service.key, numbered(service.metadata.name, number))
+    return Running(key, service, service.spec.scaling.min_scale if replicas is None else replicas)
 
 
 def world(*objects: EdgeRoute | OriginService, **others: Any) -> World:

@@ -249,7 +249,7 @@ class ClusterRuntime:
         """One that cannot be read is left as it is, with what runs of it."""
         self._unread.discard(key)
         raw = change.raw if isinstance(change, Seen) else None
-        revision = self._read_revision(key, raw) if raw else None
+        revision = self._read_revision(key, raw) if raw and made_by(raw, self._place) else None
         self.observing.revise(key, revision)
         if raw:
             self._raw[key] = raw

@@ -111,14 +111,16 @@ class Store:
                     self.changed(urgent=False)
 
     def revise(self, key: ObjectKey, revision: OriginRevision | None) -> None:
-        """Take in that a revision is there, as it was first seen; None when it is gone."""
-        if self.revisions.get(key) == revision:
+        """Take in that a revision is there; None when it is gone. That its status is another one changes nothing."""
+        before = self.revisions.get(key)
+        if before == revision:
             return
         if revision is None:
             del self.revisions[key]
         else:
             self.revisions[key] = revision
-        self.changed(urgent=True)
+        if before is None or revision is None or msgspec.structs.replace(before, status=revision.status) != revision:
+            self.changed(urgent=True)
 
     def sleep(self, key: ObjectKey, epoch: Epoch | None) -> None:
         """Take in that a revision goes to zero, or comes back from it; None when it is gone. Requests wait for it."""

@@ -101,17 +101,22 @@ def guard_config(place: Installation, head: Mapping[str, Any]) -> Manifest:
     return {**head, "data": config_files(place)}
 
 
-def network_policy(
-    service: OriginService, place: Installation, endpoints: Iterable[Endpoint], head: Mapping[str, Any]
-) -> Manifest:
-    """Only pods of the edge reach the origin's, and only at the guard, or at the app where there is none.
-
-    While pods of the version before serve elsewhere, the edge reaches these, too. The probes are let in by Kubernetes,
-    for what comes from a pod's own node is never stopped; and nobody else needs that port, unless it is opened by a
-    policy of the user's: policies add up.
+def open_ports(versions: Iterable[OriginService], endpoints: Iterable[Endpoint]) -> tuple[int, ...]:
+    """Where the edge reaches pods: at the guard, or at the app where there is none. `versions` are the OriginService as
+    each of its revisions has it; while pods serve elsewhere, from before there was a guard say, it reaches these, too.
     """
-    wanted = GUARD_PORT if service.guarded else service.container.port
-    ports = sorted({wanted, *(endpoint.port for endpoint in endpoints)})
+    wanted = {GUARD_PORT if one.guarded else one.container.port for one in versions}
+    return tuple(sorted(wanted | {endpoint.port for endpoint in endpoints}))
+
+
+def network_policy(
+    service: OriginService, place: Installation, ports: Iterable[int], head: Mapping[str, Any]
+) -> Manifest:
+    """Only pods of the edge reach the origin's, and only at these ports.
+
+    The probes are let in by Kubernetes, for what comes from a pod's own node is never stopped; and nobody else needs
+    that port, unless it is opened by a policy of the user's: policies add up.
+    """
     edge = {
         "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
         "podSelector": {"matchLabels": dict(ANY_EDGE)},

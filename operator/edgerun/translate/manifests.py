@@ -10,12 +10,13 @@ from ..api.edgeproxy import EdgeProxy
 from ..api.originservice import Ingress, OriginService
 from .edge_pods import deployment
 from .envoy_pods import config_files
-from .guard_pods import guard_config, network_policy, sidecar
+from .guard_pods import guard_config, network_policy, open_ports, sidecar
 from .labels import edge_labels, edge_selector, object_name
 from .plan import Manifest, Running
 from .references import rollout
 from .replicas import Replicas
-from .workloads import origin_deployment, origin_object
+from .running import as_revision, outcome
+from .workloads import origin_deployment, origin_object, origin_revision
 from .world import Installation, World
 
 
@@ -42,20 +43,24 @@ def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]
 
 
 def origin_manifests(service: OriginService, place: Installation, world: World) -> Iterable[Manifest]:
-    """The objects of one origin. The pods of a version before, while they serve, keep what they need of them."""
+    """The objects of one origin, and its revisions. The pods of a version before, while they serve, keep what they need
+    of them."""
     found = Replicas.of(service, world)
     endpoints = tuple(one for observed in found.observations.values() for one in observed.endpoints)
+    revisions = outcome(service, world).present
+    yield from (origin_revision(service, revision) for revision in revisions)
     if service.guarded or any(endpoint.guarded for endpoint in endpoints):
         yield guard_config(place, origin_object("v1", "ConfigMap", service))
     if service.spec.access.ingress is Ingress.EDGE:
         head = origin_object("networking.k8s.io/v1", "NetworkPolicy", service)
-        yield network_policy(service, place, endpoints, head)
+        versions = [as_revision(service, revision.template) for revision in revisions]
+        yield network_policy(service, place, open_ports(versions, endpoints), head)
 
 
 def revision_manifests(run: Running, place: Installation, world: World) -> Iterable[Manifest]:
-    """The objects of one revision."""
+    """What runs of one revision."""
     guard = sidecar(run.service, place, world.trust.trust_domain) if run.service.guarded else None
-    yield origin_deployment(run.service, rollout(run, world), sidecar=guard, replicas=run.replicas)
+    yield origin_deployment(run, rollout(run, world), sidecar=guard)
 
 
 def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:

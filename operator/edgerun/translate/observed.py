@@ -1,12 +1,13 @@
-"""What is to be said of an origin, from its Deployment and pods as the API server has them.
+"""What is to be said of a revision, from its Deployment and pods as the API server has them.
 
-Which version a pod is of, and where it listens, is read from the variables that its Deployment gave it: a sidecar that
-somebody injects, or a port that changes from one version to the next, leaves them as they are.
+Which revision a pod is of its label says; where it listens is read from the variables that its Deployment gave it: a
+sidecar that somebody injects leaves them as they are.
 
-Trap: all that is said is of the newest version; the endpoints are those of every pod that takes requests.
+Trap: pods that were made before a Secret or ConfigMap of the revision changed are endpoints, and nothing is said of
+them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,10 @@ import msgspec
 
 from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
-from .labels import origin_selector
+from .labels import revision_selector
 from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
-from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
+from .workloads import PORT, PROGRESS_DEADLINE_S, SERVICE
 from .world import Endpoint, OriginObservation
 
 _ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
@@ -51,42 +52,35 @@ class Trouble:
 
 
 def origin_observation(
-    service: OriginService, deployment: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
+    service: OriginService, revision: str, deployment: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
 ) -> OriginObservation:
-    """`pods` may hold those of other origins, too."""
-    mine = _pods(service, pods)
-    endpoints = tuple(sorted({endpoint for pod in mine for endpoint in _endpoints(pod, service)}))
-    there = msgspec.convert(deployment, Deployment) if deployment else Deployment()
+    """Of the `revision` whose template `service` has; `pods` may hold those of others, too."""
+    wanted = revision_selector(service.metadata.name, revision)
+    mine = present(service, wanted, pods)
+    if deployment is None:
+        return OriginObservation(OriginPhase.PENDING, endpoints(service, mine), message=_NOT_THERE)
+    there = msgspec.convert(deployment, Deployment)
     made_with = rolled(there)
-    phase, reason, message = _PENDING
-    if _variables(there.spec.template.spec).get(REVISION) == revision(service):
-        newest = [pod for pod in mine if _is_newest(pod, service, made_with.mark)]
-        phase, reason, message = _state(service, there, newest)
-    told = there.spec.replicas if deployment else None
-    return OriginObservation(phase, endpoints, reason, message, made_with, told)
+    newest = [pod for pod in mine if pod.metadata.annotations.get(MARK, "") == made_with.mark]
+    phase, reason, message = _state(service, there, newest)
+    return OriginObservation(phase, endpoints(service, mine), reason, message, made_with, there.spec.replicas)
 
 
-_PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")
+_NOT_THERE = "the Deployment of this revision is not there yet"
+_NO_REPLICA = (OriginPhase.PENDING, "", "it has no replica, and is to have none")
 
 
-def _pods(service: OriginService, pods: Sequence[Mapping[str, Any]]) -> list[Pod]:
-    """Those that are not on their way out, in a stable order."""
-    wanted = origin_selector(service.metadata.name).items()
+def present(service: OriginService, wanted: Mapping[str, str], pods: Sequence[Mapping[str, Any]]) -> list[Pod]:
+    """Those with the `wanted` labels that are not on their way out, in a stable order."""
     all_pods = (msgspec.convert(pod, Pod) for pod in pods)
     mine = [
         pod
         for pod in all_pods
         if pod.metadata.namespace == service.metadata.namespace
-        and wanted <= pod.metadata.labels.items()
+        and wanted.items() <= pod.metadata.labels.items()
         and not pod.metadata.deletion_timestamp
     ]
     return sorted(mine, key=lambda pod: pod.metadata.name)
-
-
-def _is_newest(pod: Pod, service: OriginService, mark: str) -> bool:
-    """Whether it is of this version, and made since a Secret or ConfigMap of it last changed."""
-    made_for = pod.metadata.annotations.get(MARK, "")
-    return made_for == mark and _variables(pod.spec).get(REVISION) == revision(service)
 
 
 def _variables(spec: PodSpec) -> Mapping[str, str]:
@@ -95,7 +89,12 @@ def _variables(spec: PodSpec) -> Mapping[str, str]:
     return next((variables for variables in every if SERVICE in variables), {})
 
 
-def _endpoints(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
+def endpoints(service: OriginService, pods: Iterable[Pod]) -> tuple[Endpoint, ...]:
+    """Those of the pods that take requests."""
+    return tuple(sorted({endpoint for pod in pods for endpoint in _endpoint(pod, service)}))
+
+
+def _endpoint(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
     if not (is_ready(pod) and pod.status.pod_ip):
         return
     if any(container.name == GUARD_CONTAINER for container in pod.spec.init_containers):
@@ -110,8 +109,9 @@ def is_ready(pod: Pod) -> bool:
 
 
 def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]) -> tuple[OriginPhase, str, str]:
-    wanted = max(deployment.spec.replicas, service.spec.scaling.min_scale)
-    ready = sum(map(is_ready, newest))
+    wanted, ready = deployment.spec.replicas, sum(map(is_ready, newest))
+    if not wanted:
+        return _NO_REPLICA
     if ready >= wanted:
         return OriginPhase.READY, "", ""
     wrong = _explained(service, deployment, [pod for pod in newest if not is_ready(pod)])

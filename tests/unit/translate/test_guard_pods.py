@@ -24,13 +24,14 @@ from edgerun.translate.bootstrap import GUARD_HEAP_BYTES
 from edgerun.translate.guard_pods import PREFIX, RESOURCES, sidecar
 from edgerun.translate.identities import edge_prefix
 from edgerun.translate.labels import edge_labels, origin_labels
-from edgerun.translate.manifests import origin_manifests
+from edgerun.translate.manifests import manifests
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.quantities import amount
+from edgerun.translate.running import running
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import Endpoint, Installation, OriginObservation, Trust, World
+from edgerun.translate.world import Endpoint, Installation, OriginObservation, Trust
 from support.golden import cases, check
-from support.objects import PLACE, origin_service
+from support.objects import PLACE, origin_service, run, world
 from support.schemas import values
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "origins"
@@ -48,8 +49,9 @@ def admitted(case: str) -> OriginService:
 
 def made(service: OriginService, *endpoints: Endpoint, place: Installation = PLACE) -> dict[str, Any]:
     observed = {service.key: OriginObservation(OriginPhase.READY, endpoints)}
-    world = World(installation=place, trust=Trust(trust_domain="shops.example"), observations=observed)
-    return {manifest["kind"]: manifest for manifest in origin_manifests(service, place, world)}
+    there = world(service, installation=place, trust=Trust(trust_domain="shops.example"), observations=observed)
+    runs = tuple(running(service, there))
+    return {manifest["kind"]: manifest for manifest in manifests(there, [service], runs)}
 
 
 def pod(found: Mapping[str, Any]) -> Any:
@@ -123,13 +125,13 @@ def test_kubernetes_puts_nothing_into_the_configuration_of_a_guard() -> None:
 def test_a_guard_changes_nothing_of_what_is_in_the_pod(data: st.DataObject) -> None:
     raw = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "cart"}, "spec": data.draw(values(SPEC))}
     service = msgspec.convert(schema.completed(schema.kinds()[KIND].root, raw), OriginService)
-    guarded = origin_deployment(service, sidecar=sidecar(service, PLACE, "cluster.local"))
+    guarded = origin_deployment(run(service), sidecar=sidecar(service, PLACE, "cluster.local"))
     assert msgspec.json.decode(msgspec.json.encode(guarded)) == guarded
     spec = guarded["spec"]["template"]["spec"]
     assert spec["initContainers"].pop(0)["name"] == GUARD_CONTAINER
     for _ in range(3):
         assert spec["volumes"].pop()["name"].startswith(PREFIX)
-    bare = origin_deployment(service)
+    bare = origin_deployment(run(service))
     plain = bare["spec"]["template"]["spec"]
     if plain.get("hostNetwork"):
         assert spec.pop("dnsPolicy") == plain.pop("dnsPolicy", "ClusterFirstWithHostNet")
@@ -243,14 +245,14 @@ def test_only_pods_of_the_edge_are_let_in_and_only_at_the_guard() -> None:
 def test_who_lets_all_in_has_no_policy_and_still_a_guard() -> None:
     service = origin_service("cart")
     access = msgspec.structs.replace(service.spec.access, ingress=Ingress.ALL)
-    assert list(made(with_spec(service, access=access))) == ["ConfigMap", "Deployment"]
+    assert list(made(with_spec(service, access=access))) == ["OriginRevision", "ConfigMap", "Deployment"]
 
 
 def test_an_origin_without_a_guard_has_nothing_of_it() -> None:
     service = admitted("unguarded")
     found = made(service)
-    assert list(found) == ["NetworkPolicy", "Deployment"]
-    assert found["Deployment"] == origin_deployment(service)
+    assert list(found) == ["OriginRevision", "NetworkPolicy", "Deployment"]
+    assert found["Deployment"] == origin_deployment(run(service))
     assert ports(found) == [9000]
 
 
@@ -278,6 +280,6 @@ def test_they_go_with_their_origin_and_say_whose_they_are() -> None:
     for manifest in made(admitted("guarded")).values():
         metadata = manifest["metadata"]
         assert metadata["namespace"] == "shop"
-        assert metadata["labels"] == dict(origin_labels("cart"))
+        assert metadata["labels"].items() >= origin_labels("cart").items()
         assert [owner["uid"] for owner in metadata["ownerReferences"]] == ["2f0c5a1e-7d7c-4f0e-9d5e-6d0f3c1b7a10"]
         assert made_by(manifest, PLACE), object_key(manifest)
