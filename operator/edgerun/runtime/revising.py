@@ -28,6 +28,7 @@ from ..translate.revisions.trial import Tally
 from ..translate.world import AWAKE, World
 from .controller import Controller
 from .followed import Followed, Inputs, Object, Others
+from .orders import Orders
 
 TICK_S = 1.0
 _SOON_S = 0.05  # what is due at once is looked at no sooner
@@ -39,12 +40,13 @@ async def _always() -> None:
 
 class Revising:
     """`local` is whether revisions are made here, and nowhere else. `shown` is the status of an object as an API server
-    has it, empty where there is none."""
+    has it, empty where there is none. `orders` are what was ordered by asking this process."""
 
     def __init__(
         self, controller: Controller, *, local: bool, shown: Callable[[ObjectKey], Object] = lambda key: {}
     ) -> None:
         self._controller, self._local, self._shown = controller, local, shown
+        self.orders = Orders()
         self._leads = local
         self._followed: dict[ObjectKey, Followed] = {}
         self._seen: dict[ObjectKey, OriginRevision] = {}
@@ -110,7 +112,7 @@ class Revising:
         revisions = self._revisions.get(service.key, ())
         refusal = world.refusals.get(service.key)
         return Inputs(
-            service,
+            self.orders.annotated(service),
             revisions,
             tuple(world.observations.get(one.key) for one in revisions),
             tuple(world.epochs.get(one.key, AWAKE) for one in revisions),
@@ -167,6 +169,7 @@ class Revising:
         store = self._controller.store
         for key in [key for key in self._followed if key not in present and key not in store.entries]:
             del self._followed[key]
+            self.orders.forget(key)
             for one in self._revisions.get(key, ()) if self._local else ():
                 store.revise(one.key, None)
 

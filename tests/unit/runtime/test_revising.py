@@ -16,6 +16,7 @@ from edgerun.translate.names import revision_cluster, revision_key
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import Verdict
 from edgerun.translate.revisions.follow import Outcome
+from edgerun.translate.revisions.judgement import Order, Verb
 from edgerun.translate.statuses import origin_status
 from edgerun.translate.world import Edge, Endpoint, Epoch, OriginObservation, Sleep, World
 from edgerun.xds.loads import ClusterReport, Counts, Report
@@ -309,3 +310,14 @@ def test_the_name_of_another_services_revision_is_passed_over() -> None:
     )
     cart.has("one")
     assert [one.name for one in cart.rebuilds().present] == ["cart-00002"]
+
+
+def test_an_order_that_was_given_to_the_process_is_followed() -> None:
+    cart = shop()
+    cart.has("two")
+    cart.rebuilds()
+    cart.runs("cart-00002")
+    cart.rests()
+    cart.revising.orders.give(cart.world.origins[0], Order(Verb.UNDO, "cart-00002"))
+    cart.rests()
+    assert cart.traffic == ["cart-00001 100"]
