@@ -103,9 +103,9 @@ def _explained(key: ObjectKey) -> Iterator[None]:
         ways = "choose another one with --kubeconfig FILE or --context NAME"
         if error.status == _UNAUTHORIZED:
             raise ForbiddenError(f"{error}; log in to the cluster, or {ways}", status=error.status) from error
-        wanted = "get and update originservices, and list originrevisions"
+        role = f"--namespace {key.namespace} --clusterrole=edit --user=USER"
         raise ForbiddenError(
-            f"{error}; an administrator can let you {wanted} of namespace {key.namespace}", status=error.status
+            f"{error}; an administrator can allow it: kubectl create rolebinding NAME {role}", status=error.status
         ) from error
     except ConflictError as error:
         raise ConflictError(f"{key} is written by others all the time; try again", status=error.status) from error

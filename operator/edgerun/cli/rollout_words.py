@@ -82,7 +82,7 @@ def led(seen: Seen, name: str) -> str:
     return (
         f"spec.traffic of {seen.name} leads all requests to {name}{_when(seen, name) or ' now'}\n"
         f"new revisions get none before it leads to the latest one again: {undo}\n"
-        "if its YAML is kept elsewhere, write the same there, or the next apply of it undoes this"
+        "if its YAML is kept elsewhere and has a spec.traffic, write the same there: the next apply of it undoes this"
     )
 
 
