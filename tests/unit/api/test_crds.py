@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tools import crds
 
 from edgerun.api import GROUP, VERSION, edgeproxy, edgeroute, originrevision, originservice, schema
 from edgerun.api.meta import Condition
 from edgerun.api.resources import RESOURCES
 from edgerun.api.twins import TWINS, WORDS
-from tools import crds
 
 Schema = Mapping[str, Any]
 DEFINITIONS = list(schema.definitions())
