@@ -284,9 +284,10 @@ class ClusterRuntime:
         for key in keys:
             line, raw = self.controller.board.lines.get(key), self._raw.get(key)
             if line and raw:
-                self.statuses.want(key, as_document(line.status))
+                status = as_document(line.status)
+                self.statuses.want(key, status)
                 if self._may_promise():
-                    self._witness.changed(raw, line.status.conditions)
+                    self._witness.changed(raw, status)
 
     def applied(self, kind: str, result: Result) -> None:
         self.metrics.applied(kind, result)

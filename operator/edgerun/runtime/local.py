@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..api import originrevision
 from ..api.meta import ObjectKey
 from ..credentials import keyring, workloads
 from ..credentials.certificates import new_workload_authority
@@ -217,7 +218,8 @@ class LocalRuntime:
         self._told.set()
         for key in () if self._stopping else keys:
             line = self.controller.board.lines.get(key)
-            self._audience.status(key, line.status if line else None)
+            if key.kind != originrevision.KIND:  # their service's status has it all
+                self._audience.status(key, line.status if line else None)
 
     async def _answer(self, question: str) -> bytes:
         if question.startswith(key_desk.ASKED):

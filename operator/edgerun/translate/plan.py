@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ..api.meta import Condition, Kept, ObjectKey
+from ..api.originrevision import OriginRevisionStatus
 from ..api.originservice import LiveTraffic, OriginService, Replicas
 from .identities import Claim
 from .revisions.memory import Memory
@@ -64,7 +65,7 @@ class Verdict:
     `conditions` lack Programmed and Ready, transition times and nothing else. `waits_for` is a Ready condition
     that holds although everything else is fine: an origin without a replica, say. `edge` names who has to serve it.
     `kept` is what serves in the place of the generation that was refused. `memory` is what the status of an
-    OriginService carries of its revisions.
+    OriginService carries of its revisions, `revision` what that of an OriginRevision remembers.
     """
 
     key: ObjectKey
@@ -78,6 +79,7 @@ class Verdict:
     rotation: Rotation | None = None
     replicas: Replicas | None = None
     memory: Memory | None = None
+    revision: OriginRevisionStatus | None = None
     traffic: tuple[LiveTraffic, ...] = ()
 
 

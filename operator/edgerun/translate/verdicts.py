@@ -3,36 +3,29 @@
 Every sentence names the field, what was given, what there is, and what happens to requests meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..api import conditions, edgeproxy, originservice
-from ..api.conditions import ConditionType
+from ..api.conditions import ConditionType, listed
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import LiveTraffic, OriginService
 from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
-from .names import revision_key
+from .origin_verdicts import origin_verdicts
 from .origins import Directory, Target, Targets, tag_of
 from .phases import OriginPhase
-from .plan import Rotation, Verdict
-from .references import found, resolved, rolls, told
-from .replicas import Replicas
-from .revisions.follow import Outcome
+from .plan import Verdict
 from .routes import RouteTable, Shadow
-from .running import outcome, running
-from .urls import Tables, TagUrls, route_url, tag_urls
-from .world import OriginObservation, World
-
-MAX_LISTED = 5
+from .urls import Tables, route_url, tag_urls
+from .world import World
 
 
 def verdicts(world: World, directory: Directory, targets: Targets, tables: Tables) -> dict[ObjectKey, Verdict]:
     """One verdict per object, also for those of which no version can serve."""
     found = [_route_verdict(route, world, directory, targets[route.key], tables) for route in world.routes]
     urls = tag_urls(world.routes, targets, tables)
-    found += [_origin_verdict(service, world, urls) for service in world.origins]
+    found += [verdict for service in world.origins for verdict in origin_verdicts(service, world, urls)]
     found += [fleet_verdict(proxy, world) for proxy in world.proxies]
     serving = {verdict.key for verdict in found}
     found += [_refused_verdict(refusal) for key, refusal in world.refusals.items() if key not in serving]
@@ -73,7 +66,7 @@ def _being_made(edge: str, world: World) -> bool:
 def _edge_not_found(name: str, world: World, tables: Tables) -> str:
     if world.installation is None:
         return f'spec.edge: the standalone mode runs the edge "{world.edge.name}" alone, not "{name}"'
-    there = f"EdgeProxies there: {_listed(sorted(tables))}" if tables else "there is no EdgeProxy"
+    there = f"EdgeProxies there: {listed(sorted(tables))}" if tables else "there is no EdgeProxy"
     return f'spec.edge: EdgeProxy "{name}" not found ({there}); no proxy serves the route'
 
 
@@ -81,7 +74,7 @@ def _resolved(missing: Sequence[tuple[str, str]]) -> Condition:
     """`missing` are reasons and messages; the first reason stands for all."""
     if not missing:
         return conditions.true(ConditionType.RESOLVED_REFS, "ResolvedRefs")
-    return conditions.false(ConditionType.RESOLVED_REFS, missing[0][0], _listed([said for _, said in missing]))
+    return conditions.false(ConditionType.RESOLVED_REFS, missing[0][0], listed([said for _, said in missing]))
 
 
 def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[tuple[str, str]]:
@@ -112,7 +105,7 @@ def _no_tag(tag: str, key: ObjectKey, directory: Directory) -> str:
     if service and any(one.tag == tag for one in service.spec.traffic):
         return f'tag "{tag}" of {key} is not in effect yet; its condition AllTrafficAssigned says why'
     there = directory.tags(key)
-    others = f"tags there: {_listed(there)}" if there else "it has no tags; a part of its spec.traffic gives one"
+    others = f"tags there: {listed(there)}" if there else "it has no tags; a part of its spec.traffic gives one"
     return f'{key} has no tag "{tag}" ({others})'
 
 
@@ -128,7 +121,7 @@ def _not_found(key: ObjectKey, directory: Directory) -> str:
 
 def _shadowed(lost: Sequence[Shadow], route: EdgeRoute) -> Condition:
     said = [f"{shadow.field} on {shadow.hostname}: {_winner(shadow, route)} has the same match" for shadow in lost]
-    message = f"{_listed(said)}; the older object and the earlier rule answer"
+    message = f"{listed(said)}; the older object and the earlier rule answer"
     return conditions.true(ConditionType.SHADOWED, "SameMatch", message)
 
 
@@ -149,7 +142,7 @@ def _turned_away(route: EdgeRoute, targets: Sequence[Sequence[Target]], director
     closed = [key for key in sorted(found) if key in directory.services and not directory.admits(route, key)]
     if not closed:
         return None
-    keys = _listed([str(key) for key in closed])
+    keys = listed([str(key) for key in closed])
     message = f"spec.access.invokers of {keys} does not name {_caller(route)}; requests for it are answered with 403"
     return conditions.false(ConditionType.READY, "NotAnInvoker", message)
 
@@ -160,91 +153,12 @@ def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Con
     waiting = [_tagged(key, tag) for key, tag in sorted(services) if directory.phase(key, tag) is not OriginPhase.READY]
     if not waiting:
         return None
-    message = f"no replica is ready of {_listed(waiting)}; requests for it are answered with 503"
+    message = f"no replica is ready of {listed(waiting)}; requests for it are answered with 503"
     return conditions.false(ConditionType.READY, "OriginNotReady", message)
 
 
 def _tagged(key: ObjectKey, tag: str) -> str:
     return f'{key} with the tag "{tag}"' if tag else str(key)
-
-
-def _origin_verdict(service: OriginService, world: World, urls: TagUrls) -> Verdict:
-    refusal = world.refusals.get(service.key)
-    decided, found = outcome(service, world), Replicas.of(service, world)
-    newest = decided.newest
-    observed = world.observations.get(revision_key(service.key, newest.name)) if newest else None
-    endpoints = [one for name, _ in found.shares for one in found.endpoints(name) if not one.guarded]
-    assigned = _assigned(service, decided)
-    return Verdict(
-        key=service.key,
-        generation=refusal.generation if refusal else service.metadata.generation,
-        conditions=(
-            conditions.accepted(refusal, service.metadata.generation),
-            _healthy(decided, observed),
-            *([assigned] if assigned else []),
-        ),
-        url=f"http://{endpoints[0].address}:{endpoints[0].port}" if endpoints else "",
-        kept=kept(service, refusal),
-        rotation=_rotation(service, observed, world),
-        replicas=originservice.Replicas(
-            desired=sum(one.replicas for one in running(service, world)), ready=found.ready
-        ),
-        memory=decided.memory,
-        traffic=_traffic(service.key, decided, urls),
-    )
-
-
-def _traffic(key: ObjectKey, decided: Outcome, urls: TagUrls) -> tuple[LiveTraffic, ...]:
-    weights = (LiveTraffic(revision_name=one.revision_name, percent=one.percent) for one in decided.assignment.weights)
-    tags = (
-        LiveTraffic(revision_name=one.revision_name, tag=one.tag, url=urls.get((key, one.tag), ""))
-        for one in decided.assignment.tags
-    )
-    return (*weights, *tags)
-
-
-def _rotation(service: OriginService, observed: OriginObservation | None, world: World) -> Rotation | None:
-    if world.installation is None or not rolls(service):
-        return None
-    serves = observed is not None and observed.phase is OriginPhase.READY
-    return Rotation(
-        resolved(service, found(service, world.referred), world.installation),
-        told(observed.rolled.versions) if observed and serves else None,
-    )
-
-
-def _healthy(decided: Outcome, observed: OriginObservation | None) -> Condition:
-    """How the newest revision fares, and whether another one serves in its place."""
-    if decided.problems and decided.newest is None:
-        return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "there is no revision")
-    if observed is None:
-        return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "nothing has been started yet")
-    reason = observed.reason or observed.phase.value
-    message = observed.message + _others(decided)
-    if observed.phase is OriginPhase.READY:
-        return conditions.true(ConditionType.CONTAINER_HEALTHY, "Ready", observed.message)
-    if observed.phase is OriginPhase.FAILED:
-        return conditions.false(ConditionType.CONTAINER_HEALTHY, reason, message)
-    return conditions.unknown(ConditionType.CONTAINER_HEALTHY, reason, message)
-
-
-def _others(decided: Outcome) -> str:
-    created, ready = decided.memory.latest_created_revision_name, decided.memory.latest_ready_revision_name
-    return f'; revision "{ready}" keeps its traffic' if ready not in ("", created) else ""
-
-
-def _assigned(service: OriginService, decided: Outcome) -> Condition | None:
-    """Whether `spec.traffic` is in effect; None where all is for the latest revision, as it is without."""
-    if decided.problems:
-        said = _listed([f"{problem.field}: {problem.message}" for problem in decided.problems])
-        return conditions.false(ConditionType.ALL_TRAFFIC_ASSIGNED, "Invalid", said)
-    if not service.spec.traffic:
-        return None
-    notice = decided.routed
-    if notice is None:
-        return conditions.true(ConditionType.ALL_TRAFFIC_ASSIGNED, "AllTrafficAssigned")
-    make = conditions.false if notice.failed else conditions.unknown
-    return make(ConditionType.ALL_TRAFFIC_ASSIGNED, notice.reason, notice.message)
 
 
 def _refused_verdict(refusal: Refusal) -> Verdict:
@@ -253,10 +167,3 @@ def _refused_verdict(refusal: Refusal) -> Verdict:
         return Verdict(refusal.key, refusal.generation, (refused,))
     healthy = conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "no version was accepted")
     return Verdict(refusal.key, refusal.generation, (refused, healthy))
-
-
-def _listed(parts: Iterable[str]) -> str:
-    """At most a handful, and how many more there are: a condition is read, not searched."""
-    said = list(parts)
-    more = f" and {len(said) - MAX_LISTED} more" if len(said) > MAX_LISTED else ""
-    return "; ".join(said[:MAX_LISTED]) + more
