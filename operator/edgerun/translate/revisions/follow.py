@@ -195,6 +195,7 @@ def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, *, ne
         draining=frozenset(facts.draining),
         reserve=frozenset({route.rollout.previous} - {""} if tried else ()),
         newest=newest,
+        returns=newest != ready,
     )
 
 

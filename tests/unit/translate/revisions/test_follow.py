@@ -256,6 +256,20 @@ def test_when_all_revisions_are_deleted_nothing_dangles() -> None:
     assert found.made.name == "cart-00002"
 
 
+def test_a_given_name_whose_template_comes_back_when_nobody_runs_it_any_more_is_started_before_it_gets_traffic() -> (
+    None
+):
+    life, blue = Life(), wish("one", name="cart-blue")
+    life.deploy(blue)
+    life.deploy(wish("two", name="cart-green"))
+    life.becomes("cart-blue", OriginPhase.PENDING)
+    found = life.look(blue)
+    assert written(found.assignment.weights) == ["cart-green 100"]
+    assert roles(found)["cart-blue"] == (Role.STARTING, 1)
+    life.becomes("cart-blue", READY)
+    assert written(life.look(blue).assignment.weights) == ["cart-blue 100"]
+
+
 def test_a_revision_of_a_given_name_that_is_made_again_has_to_become_ready_again() -> None:
     life, blue = Life(), wish("one", name="cart-blue", targets=(pinned("cart-blue", 100),))
     life.deploy(blue)
