@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..api import conditions
+from ..api import conditions, originrevision
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, ObjectKey
 from ..api.originservice import OriginServiceStatus, Rejected
@@ -56,6 +56,8 @@ class Console:
             self._print(_refusal_line(name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
+        if key.kind == originrevision.KIND:
+            return  # the lines of its service say what has become of it
         ready = conditions.condition(status.conditions, ConditionType.READY) if status else None
         if ready is None:
             self._said.pop(key, None)
@@ -65,7 +67,7 @@ class Console:
         said = (ready.status, ready.reason, ready.message)
         if ready.reason != "Pending" and self._said.get(key) != said:
             self._said[key] = said
-            self._tell(key, ready)
+            self._tell(key, ready, _newest(status))
         if isinstance(status, OriginServiceStatus):
             before, self._revisions[key] = self._revisions.get(key), status
             for line in _revision_lines(key, before, status):
@@ -77,8 +79,8 @@ class Console:
         for line in withheld.values():
             self._print(line)
 
-    def _tell(self, key: ObjectKey, ready: Condition) -> None:
-        line = _status_line(key, ready)
+    def _tell(self, key: ObjectKey, ready: Condition, revision: str) -> None:
+        line = _status_line(key, ready, revision)
         if self._withheld is None:
             self._print(line)
         elif ready.reason in _BEGINNING:
@@ -95,11 +97,21 @@ class Console:
         print(line, file=sys.stdout, flush=True)
 
 
-def _status_line(key: ObjectKey, ready: Condition) -> str:
+def _status_line(key: ObjectKey, ready: Condition, revision: str) -> str:
+    """`revision` is the one that it speaks of, "" where that is clear."""
     colour = {"True": "green", "False": "red"}.get(ready.status, "yellow")
     if ready.status == "True":
         return f"{coloured(str(key), colour)} Ready"
-    return f"{coloured(str(key), colour)} {ready.reason}" + (f": {ready.message}" if ready.message else "")
+    who = " ".join(filter(None, (coloured(str(key), colour), revision, ready.reason)))
+    return f"{who}: {ready.message}" if ready.message else who
+
+
+def _newest(status: Status | None) -> str:
+    """The revision that is not ready, where another one serves."""
+    if not isinstance(status, OriginServiceStatus) or not status.latest_ready_revision_name:
+        return ""
+    created = status.latest_created_revision_name
+    return created if created != status.latest_ready_revision_name else ""
 
 
 def _revision_lines(key: ObjectKey, before: OriginServiceStatus | None, now: OriginServiceStatus) -> Iterator[str]:

@@ -18,6 +18,8 @@ from .tables import age, coloured, table
 HEADER = ("REVISION", "PERCENT", "TAG", "REPLICAS", "AGE", "STATE")
 MAX_STATE = 100  # characters of a table; all of it stands below
 _MINUTE_S = 60
+_AT_REST = ("Asleep", "Idle")  # reasons of those without replicas that are as they should be
+_MOVES = "RolloutInProgress"  # of which there is more to be said
 
 
 class Stage(StrEnum):
@@ -106,7 +108,7 @@ def _row(seen: Seen, revision: OriginRevision, now: datetime) -> tuple[str, ...]
 
 def _state(seen: Seen, revision: OriginRevision, now: datetime) -> tuple[str, str]:
     """In words and in a colour; what is not as it should be comes first."""
-    name, condition, replicas = revision.metadata.name, health(revision), revision.status.replicas
+    name, condition = revision.metadata.name, health(revision)
     reached = bool(seen.percent(name) or seen.tags(name))
     if rejection := seen.rejection(name):
         return f"rolled back: {rejection}", "red"
@@ -114,10 +116,10 @@ def _state(seen: Seen, revision: OriginRevision, now: datetime) -> tuple[str, st
         return f"failed: {said(condition)}", "red"
     if seen.rollout.rolling and name == seen.rollout.shares[-1].revision_name:
         return f"rolling{_step(seen, now)}", "yellow"
-    if replicas and not replicas.desired and not replicas.ready and revision.status.proven:
-        return ("asleep" if reached else "idle"), "grey"
+    if condition.reason in _AT_REST:
+        return condition.reason.lower(), "grey"
     if condition.status == "Unknown":
-        return f"starting: {said(condition)}", "yellow"
+        return said(condition), "yellow"
     return ("serving" if reached else "ready"), "green"
 
 
@@ -174,7 +176,7 @@ def _newest(seen: Seen, now: datetime) -> Standing | None:
 
 def _routed(seen: Seen, now: datetime) -> Standing | None:
     found = conditions.condition(seen.status.conditions, ConditionType.ALL_TRAFFIC_ASSIGNED)
-    if found is None or found.status == "True":
+    if found is None or found.status == "True" or found.reason == _MOVES:
         return None
     return Standing(Stage.FAILED if found.status == "False" else Stage.UNDER_WAY, said(found))
 

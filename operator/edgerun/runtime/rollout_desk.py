@@ -10,11 +10,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ..api import conditions
-from ..api.conditions import ConditionType
-from ..api.meta import Condition, ObjectKey
-from ..api.originrevision import OriginRevisionStatus
-from ..api.originservice import KIND, OriginService, Replicas
+from ..api.meta import ObjectKey
+from ..api.originservice import KIND, OriginService
 from ..translate.names import revision_key
 from ..translate.revisions.follow import Outcome
 from ..translate.revisions.judgement import Order, Verb
@@ -79,26 +76,16 @@ class Desk:
         return looked or first_look(service)
 
     def _told(self, service: OriginService, generation: int) -> dict[str, Any]:
-        line = self._controller.board.lines.get(service.key)
         service = self._orders.annotated(service)
         service = replace(service, metadata=replace(service.metadata, generation=generation))
-        return {**_document(service), "status": _document(line.status) if line else {}}
+        return {**_document(service), "status": self._status(service.key)}
 
     def _revision(self, service: OriginService, one: Revision) -> dict[str, Any]:
-        observed = self._controller.store.observations.get(revision_key(service.key, one.name))
-        replicas = Replicas(desired=observed.replicas or 0, ready=len(observed.endpoints)) if observed else None
-        status = OriginRevisionStatus(
-            replicas=replicas, proven=one.proven, last_active=one.last_active, conditions=(_ready(one),)
-        )
-        return _document(replace(as_object(service, one), status=status))
+        return {**_document(as_object(service, one)), "status": self._status(revision_key(service.key, one.name))}
 
-
-def _ready(one: Revision) -> Condition:
-    reason = one.reason or one.phase.value
-    if one.ready:
-        return conditions.true(ConditionType.READY, reason)
-    told = conditions.false if one.failed else conditions.unknown
-    return told(ConditionType.READY, reason, one.message)
+    def _status(self, key: ObjectKey) -> dict[str, Any]:
+        line = self._controller.board.lines.get(key)
+        return _document(line.status) if line else {}
 
 
 def _document(told: msgspec.Struct) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from edgerun.api.meta import Condition, ObjectKey
+from edgerun.api.originrevision import OriginRevisionStatus
 from edgerun.api.originservice import LiveTraffic, OriginServiceStatus, Rejected, Rollout
 from edgerun.cli.console import Console
 
@@ -94,3 +95,22 @@ def test_of_a_service_that_is_gone_nothing_is_remembered(capsys: pytest.CaptureF
     console.status(CART, None)
     console.status(CART, status(TWO, cart_00002=100))
     assert "leads to" not in capsys.readouterr().out
+
+
+def test_it_is_the_newest_revision_that_is_not_ready_while_another_one_serves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console, failed = Console(), Condition(type="Ready", status="False", reason="CrashLoopBackOff", message="oops")
+    for ready in ("", ONE):
+        told = OriginServiceStatus(
+            latest_created_revision_name=TWO, latest_ready_revision_name=ready, conditions=(failed,)
+        )
+        console.status(CART, told)
+        console.status(CART, status(ONE))
+    console.status(ObjectKey("OriginRevision", "shop", TWO), OriginRevisionStatus(conditions=(failed,)))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{CART} CrashLoopBackOff: oops",
+        f"{CART} Ready",
+        f"{CART} {TWO} CrashLoopBackOff: oops",
+        f"{CART} Ready",
+    ]

@@ -71,6 +71,7 @@ def told(*revisions: Document, **others: Any) -> Seen:
 
 def rolling(**others: Any) -> Seen:
     """Twelve percent are at the second revision."""
+    others.setdefault("conditions", [condition("AllTrafficAssigned", "Unknown", "RolloutInProgress", "they move")])
     rollout = {"goal": TWO, "shares": shares(cart_00001=88, cart_00002=12), "begun": at(-30)}
     moving = {"nextStep": at(14), "stepSeconds": 15.0, "stepPercent": 12}
     rollout |= others.pop("moving", moving)
@@ -89,7 +90,7 @@ def undone(**others: Any) -> Seen:
 def replaced(**others: Any) -> Seen:
     """The second revision has all, and the first had it before."""
     rollout = {"goal": TWO, "shares": shares(cart_00002=100), "previous": ONE, "settled": at(-60)}
-    idle = others.pop("one", revision(ONE, ready=0, desired=0))
+    idle = others.pop("one", revision(ONE, ready=0, desired=0, health=condition("Ready", "True", "Idle")))
     return told(idle, revision(TWO), rollout=rollout, **others)
 
 
@@ -112,9 +113,10 @@ def test_the_table_has_every_revision_the_newest_first() -> None:
 def test_each_revision_says_how_it_fares() -> None:
     assert states(undone()) == {TWO: "rolled back: it was undone by hand", ONE: "serving"}
     assert states(replaced())[ONE] == "idle"
-    assert states(told(revision(ONE, ready=0, desired=0)))[ONE] == "asleep"
+    asleep = condition("Ready", "True", "Asleep", "it has no replica until a request comes")
+    assert states(told(revision(ONE, ready=0, desired=0, health=asleep)))[ONE] == "asleep"
     assert states(told(failed(ONE), ready="", rollout={}))[ONE] == "failed: CrashLoopBackOff: exit code 1: oops"
-    assert states(told(starting(ONE), ready="", rollout={}))[ONE] == "starting: Starting: pulls its image"
+    assert states(told(starting(ONE), ready="", rollout={}))[ONE] == "Starting: pulls its image"
     assert states(told(revision(ONE), revision(TWO)))[ONE] == "ready"
 
 
