@@ -33,7 +33,10 @@ PACKAGE = ROOT / "operator" / "edgerun"
 SPEAKERS = (
     "translate/fleets.py",
     "translate/observed.py",
+    "translate/origin_verdicts.py",
     "translate/references.py",
+    "translate/revisions/judgement.py",
+    "translate/revisions/traffic.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",
