@@ -113,6 +113,10 @@ class Controller:
         if published and published.world.trust == self.store.trust:
             self._publish(published.world, published.plan)
 
+    def world(self) -> World:
+        """As proxies were told of it last, with all that was decided; before that, as it is."""
+        return self.published.world if self.published else self.store.snapshot()
+
     def crew_complete(self) -> bool:
         """Whether every edge proxy that takes requests is connected and has been heard of."""
         return all(self.crew.complete(edge) for edge in self.store.fleets)

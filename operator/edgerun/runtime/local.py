@@ -39,9 +39,11 @@ from .board import Status
 from .controller import Controller
 from .envoy import refusal
 from .issuing import Issuing
+from .passage import Passage
 from .report import report
 from .revising import Revising
 from .scaling import Scaled, Scaling
+from .waking import Waking
 
 EDGE_NAME = "default"
 TRUST_DOMAIN = "edgerun.local"
@@ -111,15 +113,23 @@ class LocalRuntime:
             changes=self._keys.changes,
         )
         self.edge = self._local_edge()
+        self._waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
         self._origins = LocalOrigins(
-            self.controller.store.observe,
+            self._waking.observe,
             self.controller.caught_up,
             audience.output,
             leash=leash,
             guards=Guards(here, leash, TRUST_DOMAIN, audience.output, audience.guarded),
             root=settings.directory.absolute(),
         )
-        self._scaling = Scaling(self.controller.store, self.controller.loads, local=True, told=self._scaled)
+        self._scaling = Scaling(
+            self.controller.store,
+            self.controller.loads,
+            local=True,
+            told=self._scaled,
+            world=self.controller.world,
+            rest=self._waking.rest,
+        )
         self._revising = Revising(self.controller, local=True)
         self._desk = rollout_desk.Desk(self.controller, self._revising.orders)
         self._folder = Folder(settings.directory, self.controller.store.apply)
@@ -173,6 +183,7 @@ class LocalRuntime:
             ("files", self._folder.watch(self._looked)),
             ("origins", self._origins.run()),
             ("scaling", self._scaling.run()),
+            ("waking", self._waking.run()),
             ("revising", self._revising.run()),
             ("edge", self.edge.run()),
             ("control", control.serve(self._here.control_socket, self._answer)),

@@ -6,7 +6,7 @@ An object that the API server will not have is an observation too: its owner's c
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,13 +32,15 @@ from .guard_pods import GuardPods
 _ASKED = re.compile(r"^[A-Z]+ /\S+: ")  # what was asked of the server: of no interest to whoever wrote the object
 
 Object = Mapping[str, Any]
+Observe = Callable[[ObjectKey, OriginObservation | None], None]
 
 
 class Observing:
-    """Feeds `store` whenever something of an origin or a fleet has changed."""
+    """Feeds `store` whenever something of an origin or a fleet has changed. `observe` takes in what is to be said of a
+    revision, if it is not the store itself."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, observe: Observe | None = None) -> None:
+        self._store, self._observe = store, observe or store.observe
         self._workloads = Workloads(self.look)
         self.guards = GuardPods(self._workloads.find)
         self._revisions: dict[ObjectKey, dict[str, OriginRevision]] = {}  # by OriginService
@@ -101,9 +103,9 @@ class Observing:
             return
         found = dict(self._of_revisions(serving)) if isinstance(serving, OriginService) else {}
         for key in self._observed.pop(owner, frozenset()) - found.keys():
-            self._store.observe(key, None)
+            self._observe(key, None)
         for key, observed in found.items():
-            self._store.observe(key, observed)
+            self._observe(key, observed)
         if found:
             self._observed[owner] = frozenset(found)
 

@@ -50,11 +50,10 @@ def as_revision(service: OriginService, template: Template) -> OriginService:
     return replace(service, spec=replace(service.spec, template=template))
 
 
-def within(service: OriginService, wanted: int, *, local: bool) -> int:
+def within(service: OriginService, wanted: int, *, least: int, local: bool) -> int:
     """`wanted`, but neither too few nor too many."""
-    scaling = service.spec.scaling
-    most = min(scaling.most, LOCAL_MOST) if local else scaling.most
-    return min(max(wanted, scaling.min_scale), most)
+    most = service.spec.scaling.most
+    return min(max(wanted, least), min(most, LOCAL_MOST) if local else most)
 
 
 def _replicas(service: OriginService, revision: Revision, need: Need | None, world: World) -> int:
@@ -68,5 +67,5 @@ def _replicas(service: OriginService, revision: Revision, need: Need | None, wor
         return 0
     observed = world.observations.get(key)
     before = observed.replicas if observed and observed.replicas else service.spec.scaling.initial_scale
-    woken = (service.spec.scaling.activation_scale or 1) if epoch.sleep is Sleep.WAKING else 1
-    return within(service, max(least, woken, world.scales.get(key, before)), local=world.installation is None)
+    least = max(least, (service.spec.scaling.activation_scale or 1) if epoch.sleep is Sleep.WAKING else 1)
+    return within(service, world.scales.get(key, before), least=least, local=world.installation is None)

@@ -115,7 +115,7 @@ class Sleep(StrEnum):
     """Of a revision that may have no replica. The edge holds requests for it from CLOSING to WAKING."""
 
     AWAKE = "Awake"
-    CLOSING = "Closing"  # requests under way still have the cluster of the epoch before
+    CLOSING = "Closing"  # its replicas are there for requests under way only
     ASLEEP = "Asleep"
     WAKING = "Waking"  # a request waits
 
@@ -125,11 +125,12 @@ class Epoch:
     """Envoy asks for a cluster once in its life, so each time a revision goes to zero its cluster gets another name.
 
     `number` is in that name from the first time on. It is the cluster that routes lead to: not there yet while the
-    revision is not AWAKE.
+    revision is not AWAKE. `before` is the number of the one that requests under way still have.
     """
 
     number: int = 0
     sleep: Sleep = Sleep.AWAKE
+    before: int | None = None
 
     @property
     def cold(self) -> bool:
