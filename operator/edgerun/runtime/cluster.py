@@ -47,10 +47,12 @@ from .default_edge import DefaultEdge
 from .envoy import refusal
 from .leading import Leading
 from .observing import Observing
+from .passage import Passage
 from .revising import Revising
 from .scaling import Scaled, Scaling
 from .succession import Succession
 from .vital_signs import vital_signs
+from .waking import Waking
 from .witness import Witness
 
 _TIMING, _PACE = Timing(), Pace()
@@ -115,9 +117,17 @@ class ClusterRuntime:
         self.applier = Applier(client, self.leader.valid, self, ours=lambda raw: made_by(raw, place))
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
-        self.observing = Observing(self.controller.store)
+        self.waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
+        self.observing = Observing(self.controller.store, self.waking.observe)
         self.succession = Succession(self.observing, self.controller.caught_up, self.applier.nudge)
-        self.scaling = Scaling(self.controller.store, self.controller.loads, local=False, told=self._scaled)
+        self.scaling = Scaling(
+            self.controller.store,
+            self.controller.loads,
+            local=False,
+            told=self._scaled,
+            world=self.controller.world,
+            rest=self.waking.rest,
+        )
         self.revising = Revising(self.controller, local=False, shown=self.statuses.shown)
         self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
@@ -167,6 +177,7 @@ class ClusterRuntime:
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
             ("scaling", self.scaling.run(self.leading.leads)),
+            ("waking", self.waking.run(self.leading.leads)),
             ("succession", self.succession.run(self.leading.reunion)),
             ("revising", self.revising.run(self.leading.leads)),
             ("references", self.references.run(self.leading.leads)),
@@ -301,13 +312,14 @@ class ClusterRuntime:
 
     def _scaled(self, scaled: Scaled) -> None:
         logger.info("%s: %s", scaled.key, scaled)
-        raw = self._raw.get(scaled.key)
+        raw = self._raw.get(scaled.service)
         if raw and self._may_promise():
             self._herald.tell(raw, events.scaled(str(scaled)))
 
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
         self.revising.gained()
+        self.waking.forget()
         self.leading.gained()
         self.issuing.gained()
         self.applier.nudge(UNWATCHED)
@@ -318,6 +330,7 @@ class ClusterRuntime:
         self.leading.lost()
         self.references.forget()
         self.scaling.forget()
+        self.waking.forget()
         self.revising.lost()
         self.issuing.lost()
 
