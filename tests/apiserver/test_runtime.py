@@ -158,7 +158,7 @@ async def test_without_a_list_all_namespaces_count(
     await client.create(routed(place))
     await client.create(origin_service(place.shop, "cart"))
     async with operating(everywhere.settings()):
-        await there(client, ObjectKey("Deployment", place.shop, "cart"))
+        await there(client, ObjectKey("Deployment", place.shop, "cart-00001"))
         await there(client, place.key("Deployment", "edge-default"))
         await becomes(client, route_key(place), lambda raw: bool(condition(raw, "Accepted")), "it is accepted")
 
@@ -167,7 +167,7 @@ async def test_an_origin_is_a_deployment_that_is_put_right_when_somebody_changes
     place: Installation, client: Client
 ) -> None:
     await client.create(origin_service(place.shop, "cart"))
-    key = ObjectKey("Deployment", place.shop, "cart")
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
     async with operating(place.settings()):
         made = await there(client, key)
         (owner,) = made["metadata"]["ownerReferences"]
@@ -210,7 +210,7 @@ async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_
         await becomes(client, policy, lambda raw: port_of(raw) == GUARD_PORT, "only the guard is asked")
 
         await client.delete(key, (await client.get(key))["metadata"]["uid"])
-        for one in (config, policy, ObjectKey("Deployment", place.shop, "cart")):
+        for one in (config, policy, ObjectKey("Deployment", place.shop, "cart-00001")):
             await gone(client, one)
         await client.get(ObjectKey("NetworkPolicy", place.shop, "cart"))
 
@@ -235,7 +235,7 @@ async def test_an_origin_that_somebody_deletes_comes_back_also_when_its_end_take
     place: Installation, client: Client
 ) -> None:
     await client.create(origin_service(place.shop, "cart"))
-    key = ObjectKey("Deployment", place.shop, "cart")
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
     async with operating(place.settings()):
         first = await there(client, key)
         await client.replace({**first, "metadata": {**first["metadata"], "finalizers": ["example.com/slow"]}})
@@ -269,7 +269,7 @@ async def test_a_deployment_of_somebody_else_is_left_alone(place: Installation, 
     foreign = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "cart", "namespace": place.shop},
+        "metadata": {"name": "cart-00001", "namespace": place.shop},
         "spec": {
             "selector": {"matchLabels": {"app": "cart"}},
             "template": {
@@ -286,9 +286,9 @@ async def test_a_deployment_of_somebody_else_is_left_alone(place: Installation, 
             client, key, lambda raw: condition(raw, "ContainerHealthy").get("reason") == "NameTaken", "NameTaken"
         )
         assert "rename or remove one of the two" in condition(service, "Ready")["message"]
-        now = await client.get(ObjectKey("Deployment", place.shop, "cart"))
+        now = await client.get(ObjectKey("Deployment", place.shop, "cart-00001"))
         assert now["metadata"]["resourceVersion"] == taken["metadata"]["resourceVersion"]
-        await client.delete(ObjectKey("Deployment", place.shop, "cart"), taken["metadata"]["uid"])
+        await client.delete(ObjectKey("Deployment", place.shop, "cart-00001"), taken["metadata"]["uid"])
         await becomes(
             client, key, lambda raw: condition(raw, "ContainerHealthy").get("reason") != "NameTaken", "it is free"
         )
@@ -307,11 +307,11 @@ async def test_what_the_server_refuses_is_in_the_condition_in_the_servers_words(
         said = condition(service, "Ready")["message"]
         assert said.startswith("the API server does not take Deployment "), said
         assert '.volumes[name="data"].emptyDirectory: field not declared in schema' in said
-        await there(client, ObjectKey("Deployment", place.shop, "good"))
+        await there(client, ObjectKey("Deployment", place.shop, "good-00001"))
         service = await client.get(key)
         service["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
         await client.replace(service)
-        await there(client, ObjectKey("Deployment", place.shop, "cart"))
+        await there(client, ObjectKey("Deployment", place.shop, "cart-00002"))
         await becomes(
             client,
             key,

@@ -30,7 +30,7 @@ async def edited(scene: Scene, kind: str, **spec: Any) -> None:
     """As `kubectl edit` does, which is told when somebody has written meanwhile: the operator, a status."""
 
     async def done() -> bool:
-        found = await scene.client.get(scene.key(kind, "cart"))
+        found = await scene.client.get(scene.key(kind, "cart" if kind == "OriginService" else "cart-00001"))
         try:
             await scene.client.replace({**found, "spec": {**found["spec"], **spec}})
         except ConflictError:
@@ -43,7 +43,7 @@ async def edited(scene: Scene, kind: str, **spec: Any) -> None:
 async def until_wanted(scene: Scene, replicas: int) -> Object:
     async def check() -> Object:
         with suppress(NotFoundError):
-            deployment = await scene.client.get(scene.key("Deployment", "cart"))
+            deployment = await scene.client.get(scene.key("Deployment", "cart-00001"))
             assert deployment["spec"]["replicas"] == replicas
             return deployment
         return {}
@@ -58,7 +58,7 @@ async def led(scene: Scene, times: int) -> None:
 
 def written(scene: Scene) -> int:
     """How often the Deployment was."""
-    return sum(write.path.endswith("/deployments/cart") and write.landed for write in scene.written)
+    return sum(write.path.endswith("/deployments/cart-00001") and write.landed for write in scene.written)
 
 
 async def test_each_decision_is_written_once_and_an_operator_that_starts_anew_writes_none(
