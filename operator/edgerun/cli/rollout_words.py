@@ -212,7 +212,8 @@ def _done(seen: Seen) -> str:
 def _when(seen: Seen, name: str) -> str:
     """What a revision waits for that is to get requests."""
     revision = seen.revision(name)
-    gets = seen.percent(name) or (revision is not None and health(revision).status == "True")
+    condition = health(revision) if revision else None
+    gets = seen.percent(name) or (condition and condition.status == "True" and condition.reason != "Idle")
     return "" if gets else f" as soon as it is ready{_replicas(seen, name)}"
 
 
