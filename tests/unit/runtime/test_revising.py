@@ -1,142 +1,20 @@
 """Revisions from one plan to the next: made, waited for, given requests, taken away; on a clock that the test turns."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from edgerun.api.meta import ObjectKey, ObjectMeta
+from edgerun.api.meta import ObjectMeta
 from edgerun.api.originrevision import OriginRevision, OriginRevisionSpec
 from edgerun.api.originservice import OriginServiceStatus
 from edgerun.runtime.board import as_document
-from edgerun.runtime.controller import Controller
-from edgerun.runtime.revising import Revising
-from edgerun.sources.store import Gone, Seen
+from edgerun.sources.store import Gone
 from edgerun.translate.labels import ORIGIN_SERVICE
-from edgerun.translate.names import revision_cluster, revision_key
+from edgerun.translate.names import revision_key
 from edgerun.translate.phases import OriginPhase
-from edgerun.translate.plan import Verdict
-from edgerun.translate.revisions.follow import Outcome
 from edgerun.translate.revisions.judgement import Order, Verb
 from edgerun.translate.statuses import origin_status
-from edgerun.translate.world import Edge, Endpoint, Epoch, OriginObservation, Sleep, World
-from edgerun.xds.loads import ClusterReport, Counts, Report
-from edgerun.xds.server import Proxy
+from edgerun.translate.world import Epoch, OriginObservation, Sleep
+from support.revising import CART, START, Shop, shop
 from support.revisions import template
-
-CART = ObjectKey("OriginService", "shop", "cart")
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@dataclass
-class Shop:
-    """A control plane of the standalone mode, without its processes and with one proxy that acknowledges when told."""
-
-    now: datetime = START
-    acked: int = 0
-    changes: int = 0
-    local: bool = True
-    statuses: dict[ObjectKey, Any] = field(default_factory=dict)
-    controller: Controller = field(init=False)
-    revising: Revising = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.controller = Controller(Edge(), lambda plan: None, lambda keys: None, _takes_all, clock=lambda: self.now)
-        self.controller.store.changed = self.changed
-        self.controller.crew.connected = lambda: [Proxy("one", "default", self.now, self.acked)]
-        self.revising = Revising(self.controller, local=self.local, shown=lambda key: self.statuses.get(key, {}))
-
-    def changed(self, *, urgent: bool) -> None:
-        self.changes += 1
-
-    def has(self, image: str = "one", **spec: Any) -> None:
-        template = {"spec": {"containers": [{"image": image}]}} | spec.pop("template", {})
-        self.controller.store.apply(
-            Seen(
-                {
-                    "apiVersion": "edgerun.dev/v1alpha1",
-                    "kind": "OriginService",
-                    "metadata": {"namespace": "shop", "name": "cart", "annotations": spec.pop("annotations", {})},
-                    "spec": {"template": template} | spec,
-                }
-            )
-        )
-
-    def rebuilds(self) -> Outcome:
-        """One plan more, that nobody has acknowledged yet."""
-        self.controller.rebuild()
-        return self.outcome
-
-    def acknowledges(self) -> Outcome:
-        """The proxy serves the newest plan, and what follows from that."""
-        assert self.controller.published
-        self.acked = self.controller.published.serial
-        before = self.changes
-        self.revising.heard()
-        return self.rebuilds() if self.changes > before else self.outcome
-
-    def passes_until(self, moment: datetime | None) -> None:
-        """Time passes, and the proxy keeps up with what comes of it."""
-        assert moment
-        self.now = max(self.now, moment)
-        before = self.changes
-        self.revising.tick()
-        if self.changes > before:
-            self.rebuilds()
-            self.acknowledges()
-
-    def answers(self, revision: str, requests: int, errors: int) -> None:
-        """A proxy reports that so many requests have ended, and what follows."""
-        cluster = revision_cluster(CART, revision)
-        total = Counts(issued=requests, succeeded=requests - errors, errors=errors)
-        report = Report("one", "default", (ClusterReport(cluster, 1.0, {}, total),))
-        self.controller.loads.heard("one", report, 0.0)
-        self.passes_until(self.now + timedelta(seconds=1))
-
-    def rests(self) -> Outcome:
-        for _ in range(4):
-            self.rebuilds()
-            self.acknowledges()
-        return self.outcome
-
-    def runs(self, name: str, phase: OriginPhase = OriginPhase.READY) -> None:
-        endpoints = (Endpoint("10.0.0.1", int(name[-1])),) if phase is OriginPhase.READY else ()
-        self.controller.store.observe(revision_key(CART, name), OriginObservation(phase, endpoints, replicas=1))
-
-    @property
-    def world(self) -> World:
-        assert self.controller.published
-        return self.controller.published.world
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.world.revised[CART]
-
-    @property
-    def verdict(self) -> Verdict:
-        assert self.controller.published
-        return self.controller.published.plan.verdicts[CART]
-
-    @property
-    def traffic(self) -> list[str]:
-        return [f"{one.revision_name} {one.percent}" for one in self.outcome.assignment.weights]
-
-    @property
-    def there(self) -> list[str]:
-        return [key.name for key in self.controller.store.revisions]
-
-
-async def _takes_all(world: World, edge: str) -> None:
-    return None
-
-
-def shop(image: str = "one", **spec: Any) -> Shop:
-    """With one revision that is ready."""
-    found = Shop()
-    found.has(image, **spec)
-    found.rebuilds()
-    found.runs("cart-00001")
-    found.rests()
-    return found
 
 
 def test_a_new_template_is_a_revision_that_gets_requests_once_it_is_ready() -> None:
