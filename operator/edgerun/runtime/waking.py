@@ -105,7 +105,7 @@ class Waking:
 
     def rest(self, key: ObjectKey, service: OriginService) -> None:
         """The autoscaler wants no replica of this revision: the first step to that, when it is time for it."""
-        epoch, life = self._epoch(key), self._life(key)
+        life, epoch = self._life(key), self._epoch(key)
         if epoch != Epoch(epoch.number) or self._need(key, service).least:
             return
         activity = Activity.ACTIVATING if life.ready_since is None else Activity.ACTIVE
@@ -114,10 +114,11 @@ class Waking:
             self._turn(key, Epoch(self._fresh(epoch), Sleep.CLOSING, before=epoch.number))
 
     def _look(self, key: ObjectKey, asked: Set[tuple[ObjectKey, int]]) -> None:
-        service, epoch, life = self._service(key), self._epoch(key), self._life(key)
+        service = self._service(key)
         if service is None:
             return
-        observed, now = self.store.observations[key], self.clock()
+        life, observed, now = self._life(key), self.store.observations[key], self.clock()
+        epoch = self._epoch(key)
         life.empty = life.empty or _is_empty(observed)
         life.ready_since = (life.ready_since or now) if observed.endpoints else None
         life.held_at = (life.held_at or now) if self._is_held(key, epoch, life) else None
@@ -129,14 +130,14 @@ class Waking:
 
     def _next(self, key: ObjectKey, service: OriginService, *, wanted: bool) -> Epoch:
         """The epoch that follows; the same one when nothing does. It is `wanted` when a request waits for it."""
-        observed, epoch, life = self.store.observations[key], self._epoch(key), self._life(key)
+        observed, life, epoch = self.store.observations[key], self._life(key), self._epoch(key)
         need = self._need(key, service)
         if not need.reachable:
             return Epoch(epoch.number)  # nobody waits for it, and if it runs, then for other reasons
         match epoch.sleep:
             case Sleep.AWAKE if self._is_over(key, epoch, life):
                 return Epoch(epoch.number)
-            case Sleep.AWAKE if epoch.before is None and not need.least and _is_empty(observed):
+            case Sleep.AWAKE if epoch.before is None and not need.least and _is_stopped(observed):
                 return Epoch(self._fresh(epoch), Sleep.ASLEEP)  # before this process began, or there was anything
             case Sleep.CLOSING if (wanted or need.least) and observed.endpoints:
                 return Epoch(epoch.number, before=epoch.before)
@@ -153,7 +154,7 @@ class Waking:
         return epoch
 
     def _turn(self, key: ObjectKey, after: Epoch) -> None:
-        life, before = self._life(key), self._epoch(key)
+        life, before = self._lives[key], self._epoch(key)
         life.serial = life.held_at = None
         if after.sleep is not before.sleep:
             life.since = self.clock()
@@ -203,7 +204,17 @@ class Waking:
         return self.store.epochs.get(key, AWAKE)
 
     def _life(self, key: ObjectKey) -> _Life:
-        return self._lives.setdefault(key, _Life(self.clock()))
+        if key not in self._lives:
+            self._lives[key] = _Life(self.clock())
+            self._go_on(key)
+        return self._lives[key]
+
+    def _go_on(self, key: ObjectKey) -> None:
+        """From where another process stopped: proxies have routes to that epoch, and may hold requests for it."""
+        observed = self.store.observations.get(key)
+        if observed and observed.epoch:
+            sleep = Sleep.AWAKE if observed.endpoints else Sleep.ASLEEP if _is_empty(observed) else Sleep.WAKING
+            self._turn(key, Epoch(observed.epoch, sleep))
 
     def _service(self, key: ObjectKey) -> OriginService | None:
         revision = self.store.revisions.get(key)
@@ -222,6 +233,10 @@ class Waking:
 
     def _fresh(self, epoch: Epoch) -> int:
         return max(self.stamp(), epoch.number + 1)
+
+
+def _is_stopped(observed: OriginObservation) -> bool:
+    return observed.replicas == 0 and not observed.endpoints
 
 
 def _is_empty(observed: OriginObservation | None) -> bool:

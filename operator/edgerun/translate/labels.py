@@ -14,6 +14,7 @@ EDGE_PROXY = f"{GROUP}/edge-proxy"
 EDGE_PREFIX = "edge"
 ORIGIN_SERVICE = f"{GROUP}/origin-service"
 REVISION = f"{GROUP}/revision"
+EPOCH = f"{GROUP}/epoch"  # an annotation of the Deployment of a revision that was at zero once
 _NAME = "app.kubernetes.io/name"
 _INSTANCE = "app.kubernetes.io/instance"
 ANY_EDGE: Mapping[str, str] = {_NAME: EDGE_PREFIX, MANAGED_BY: MANAGER}  # the pods of all fleets

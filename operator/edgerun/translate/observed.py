@@ -15,7 +15,7 @@ import msgspec
 
 from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
-from .labels import revision_selector
+from .labels import EPOCH, revision_selector
 from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
 from .workloads import PORT, PROGRESS_DEADLINE_S, SERVICE
@@ -63,7 +63,9 @@ def origin_observation(
     made_with = rolled(there)
     newest = [pod for pod in mine if pod.metadata.annotations.get(MARK, "") == made_with.mark]
     phase, reason, message = _state(service, there, newest)
-    return OriginObservation(phase, endpoints(service, mine), reason, message, made_with, there.spec.replicas)
+    epoch, replicas = there.metadata.annotations.get(EPOCH, ""), there.spec.replicas
+    number = int(epoch) if epoch.isdecimal() else 0
+    return OriginObservation(phase, endpoints(service, mine), reason, message, made_with, replicas, number)
 
 
 _NOT_THERE = "the Deployment of this revision is not there yet"

@@ -40,7 +40,7 @@ def running(service: OriginService, world: World) -> Iterator[Running]:
     for revision in looked.present:
         key = revision_key(service.key, revision.name)
         replicas = _replicas(service, revision, needs.get(revision.name), world)
-        yield Running(key, as_revision(service, revision.template), replicas)
+        yield Running(key, as_revision(service, revision.template), replicas, world.epochs.get(key, AWAKE).number)
 
 
 def as_revision(service: OriginService, template: Template) -> OriginService:

@@ -17,7 +17,7 @@ from ..api import API_VERSION, originrevision
 from ..api.originrevision import OriginRevisionSpec
 from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
 from .guard_pods import Sidecar, grace_s
-from .labels import origin_labels, origin_object_name, revision_labels, revision_selector
+from .labels import EPOCH, origin_labels, origin_object_name, revision_labels, revision_selector
 from .plan import Running
 from .references import MARK, RECORD, record
 from .revisions.revision import Revision
@@ -37,8 +37,11 @@ def origin_deployment(run: Running, rolled: Rolled = _NEW, *, sidecar: Sidecar |
     """The Deployment of a revision, as it is applied; `sidecar` is the guard, where there is one."""
     name = run.key.name
     made = revision_object("apps/v1", "Deployment", run.service, name)
-    if rolled.versions:
-        made["metadata"]["annotations"] = {RECORD: record(rolled.versions)}
+    annotations = {RECORD: record(rolled.versions)} if rolled.versions else {}
+    if run.epoch:
+        annotations[EPOCH] = str(run.epoch)
+    if annotations:
+        made["metadata"]["annotations"] = annotations
     spec = {
         "replicas": run.replicas,
         "revisionHistoryLimit": 1,

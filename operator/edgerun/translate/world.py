@@ -100,7 +100,8 @@ class OriginObservation:
     """What the infrastructure says of one revision of an origin now. `endpoints` are ready.
 
     `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...); `message` carries the last words of
-    the process. `replicas` is how many the infrastructure was last told to run, None before it was told.
+    the process. `replicas` is how many the infrastructure was last told to run, None before it was told; `epoch` is the
+    number of the last one that it was told.
     """
 
     phase: OriginPhase
@@ -109,6 +110,7 @@ class OriginObservation:
     message: str = ""
     rolled: Rolled = Rolled()
     replicas: int | None = None
+    epoch: int = 0
 
 
 class Sleep(StrEnum):
