@@ -12,6 +12,7 @@ from ..api.meta import Condition, ObjectKey
 from ..api.originservice import OriginServiceStatus, Rejected
 from ..runtime.board import Status
 from ..sources.documents import FileProblem
+from ..translate.names import revision_of
 from .tables import coloured
 from .tour import origin_name
 
@@ -138,18 +139,24 @@ def _shares(status: OriginServiceStatus) -> Mapping[str, int]:
 
 
 def _request_line(entry: Mapping[str, Any]) -> str:
-    """`GET shop.localhost/cart -> shop/web/cart -> shop/cart 200 3 ms`, and why when it was not the origin's answer."""
+    """`GET shop.localhost/cart -> shop/web/cart -> shop/cart-00001 200 3 ms`, and why when it was not its answer."""
     status = int(entry.get("status") or 0)
     asked = f"{entry.get('method') or '?'} {entry.get('authority') or '?'}{entry.get('path') or ''}"
-    where = " -> ".join(filter(None, (asked, entry.get("rule"), origin_name(entry.get("cluster") or ""))))
+    where = " -> ".join(filter(None, (asked, entry.get("rule"), _revision_name(entry.get("cluster") or ""))))
     details = entry.get("details") or ""
     why = f" ({details})" if not 0 < status < 400 and details != "via_upstream" else ""
     colour = "green" if status < 400 else "yellow" if status < 500 else "red"
     return f"{coloured(where, 'grey')} {coloured(str(status), colour)} {entry.get('duration_ms')} ms{why}"
 
 
+def _revision_name(cluster: str) -> str:
+    """Who answered, by the name that is before the lines that it prints."""
+    found = revision_of(cluster)
+    return f"{found.namespace}/{found.name}" if found else origin_name(cluster)
+
+
 def _refusal_line(name: str, entry: Mapping[str, Any]) -> str:
-    """`shop/cart guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
+    """`shop/cart-00001 guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
     caller, asked = entry.get("caller") or "a caller not known", f"{entry.get('method')} {entry.get('path')}"
     return (
         f"{coloured(f'{name} guard', 'cyan')} | {entry.get('status')} to {caller} for {asked} ({entry.get('details')})"

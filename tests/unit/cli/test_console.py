@@ -114,3 +114,13 @@ def test_it_is_the_newest_revision_that_is_not_ready_while_another_one_serves(
         f"{CART} {TWO} CrashLoopBackOff: oops",
         f"{CART} Ready",
     ]
+
+
+def test_the_line_of_a_request_names_the_revision_that_answered_as_the_lines_that_it_prints_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = "origin/shop/cart/cart-00002~1@shop/default"
+    Console().request(
+        {"authority": "shop.test", "rule": "shop/web/cart", "cluster": cluster, "duration_ms": 3} | entry()
+    )
+    assert capsys.readouterr().out == "GET shop.test/cart -> shop/web/cart -> shop/cart-00002 200 3 ms\n"
