@@ -14,14 +14,21 @@ from .holding import MISSING_ORIGIN_BODY, holding, of_nobody
 from .matches import prefix
 from .names import DEFAULT_PORTS, MISSING_CLUSTER
 from .origins import Target
+from .sessions import GIVEN, HASHED, has_sessions
 
 _FORWARDED_HOST = "x-forwarded-host"
 _ORIGINAL_HOST = "x-envoy-original-host"  # what the access log calls the authority
 
 
-def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
-    """The fields of a `config.route.v3.Route` beside its name and match. `port` is the one that clients call."""
-    return _answer(rule, match, targets, port) | _header_changes(rule)
+def envoy_action(
+    rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int, *, begins: bool = False
+) -> dict[str, Any]:
+    """The fields of a `config.route.v3.Route` beside its name and match. `port` is the one that clients call, and
+    `begins` says that this request begins a session."""
+    changes = _header_changes(rule)
+    if begins:
+        changes["response_headers_to_add"].append(GIVEN)
+    return _answer(rule, match, targets, port) | changes
 
 
 def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
@@ -85,8 +92,10 @@ def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[s
         for target in targets
         if target.weight
     ]
+    hashed = has_sessions(targets)
     action = {
-        "weighted_clusters": {"clusters": shares},
+        "weighted_clusters": {"clusters": shares} | ({"use_hash_policy": {"value": True}} if hashed else {}),
+        "hash_policy": HASHED if hashed else [],
         "cluster_not_found_response_code": "SERVICE_UNAVAILABLE" if holds else "INTERNAL_SERVER_ERROR",
         "timeout": _duration(timeout),  # 0 means none: a stream lives as long as it is not idle
     }

@@ -51,9 +51,11 @@ HTTP2_WINDOWS = {
 NEAR_CONNECT_S, FAR_CONNECT_S = 1, 3  # a pod answers within a millisecond, and a lost SYN comes again after one second
 
 
-def service_cluster_message(name: str, claim: Claim, *, guarded: bool, http2: bool = False) -> Any:
+def service_cluster_message(
+    name: str, claim: Claim, *, guarded: bool, http2: bool = False, affine: bool = False
+) -> Any:
     """The cluster of an OriginService, whose audience is also what its guards' certificates say. `guarded` means that
-    all of its replicas are, `http2` that their apps speak it."""
+    all of its replicas are, `http2` that their apps speak it, `affine` that clients stay with the one that they had."""
     idle_s = GUARDED_IDLE_TIMEOUT_S if guarded else IDLE_TIMEOUT_S
     return cluster_pb2.Cluster(
         name=name,
@@ -62,7 +64,7 @@ def service_cluster_message(name: str, claim: Claim, *, guarded: bool, http2: bo
         connect_timeout={"seconds": NEAR_CONNECT_S},
         transport_socket_matches=[_to_guards(claim.audience), _TO_OTHERS],
         typed_extension_protocol_options={_HTTP: _http_options(HTTP2 if http2 else _HTTP1, claim, idle_s)},
-        **_common(),
+        **(_common() | ({"lb_policy": "MAGLEV"} if affine else {})),
     )
 
 
@@ -88,17 +90,23 @@ def endpoints_message(name: str, endpoints: Sequence[Endpoint]) -> Any:
 
 
 def service_resources(
-    name: str, claim: Claim, endpoints: Sequence[Endpoint], *, guarded: bool, http2: bool = False
+    name: str,
+    claim: Claim,
+    endpoints: Sequence[Endpoint],
+    *,
+    guarded: bool,
+    http2: bool = False,
+    affine: bool = False,
 ) -> tuple[Resource, Resource]:
     """Cluster and endpoints of an OriginService; `guarded` tells of replicas that are not there yet."""
     all_guarded = all(one.guarded for one in endpoints) if endpoints else guarded
-    return _service_cluster(name, claim, all_guarded, http2), resource(name, endpoints_message(name, endpoints))
+    return _service_cluster(name, claim, all_guarded, http2, affine), resource(name, endpoints_message(name, endpoints))
 
 
 # Most clusters are as they were at the last rebuild.
 @lru_cache(maxsize=16_384)
-def _service_cluster(name: str, claim: Claim, guarded: bool, http2: bool) -> Resource:
-    return resource(name, service_cluster_message(name, claim, guarded=guarded, http2=http2))
+def _service_cluster(name: str, claim: Claim, guarded: bool, http2: bool, affine: bool) -> Resource:
+    return resource(name, service_cluster_message(name, claim, guarded=guarded, http2=http2, affine=affine))
 
 
 @lru_cache(maxsize=16_384)

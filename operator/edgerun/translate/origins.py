@@ -36,6 +36,7 @@ class Target:
     claim: Claim | None = None
     sleeps: bool = False  # whether it may be that requests have to wait for a replica
     tags: tuple[tuple[str, str], ...] = ()
+    affine: bool = False  # whether a client stays with the replica that it had
 
 
 Targets = Mapping[ObjectKey, tuple[tuple[Target, ...], ...]]  # route -> of each rule, of each origin
@@ -82,6 +83,10 @@ class Directory:
         found = self.replicas.get(key, NOBODY)
         return (found.with_tag(tag) if tag else found).phase
 
+    def affine(self, key: ObjectKey) -> bool:
+        """Whether clients of this origin have a session."""
+        return key in self.services and self.services[key].spec.session_affinity
+
     def tags(self, key: ObjectKey) -> tuple[str, ...]:
         """Those of this origin that lead to a revision."""
         return tuple(sorted(self.replicas.get(key, NOBODY).tags))
@@ -109,7 +114,13 @@ class Directory:
         tags = () if tag else tuple((one, cluster(replicas.tags[one])) for one in self.tags(key))
         for revision, percent in (replicas.with_tag(tag) if tag else replicas).shares:
             weight = origin.weight * percent
-            yield Target(origin, weight, cluster(revision), key, claim=claim, sleeps=replicas.sleeps, tags=tags)
+            yield Target(
+                *(origin, weight, cluster(revision), key),
+                claim=claim,
+                sleeps=replicas.sleeps,
+                tags=tags,
+                affine=self.affine(key),
+            )
 
 
 def tag_of(origin: WeightedOrigin) -> str:
@@ -138,9 +149,12 @@ def _tagged(targets: Iterable[Target], tag: str) -> Iterator[Target]:
 
 
 def _fair(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """With weights as small as they can be: most origins have all requests, and most revisions all of an origin's."""
+    """With weights as small as they can be: most origins have all requests, and most revisions all of an origin's.
+
+    Not where clients have sessions: the sum of the weights has to stay as it is, or each change of them moves all.
+    """
     found = tuple(targets)
-    common = gcd(*(target.weight for target in found)) or 1
+    common = 1 if any(target.affine for target in found) else gcd(*(target.weight for target in found)) or 1
     return found if common == 1 else tuple(replace(one, weight=one.weight // common) for one in found)
 
 

@@ -26,6 +26,7 @@ from .messages import packed
 from .names import ROUTES_NAME, rule_name
 from .origins import Target, Targets, tagged, tags
 from .revisions.tags import HEADER, tag_hostname
+from .sessions import BROUGHT, has_sessions
 
 ANY_HOST = "*"
 MAX_BODY_BYTES = 65_536  # of a direct response: what 16,384 characters of `respond.body` need at most in UTF-8
@@ -40,7 +41,7 @@ RETRY_POLICY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": {"value": 2},
     "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": _PREVIOUS}],
-    "host_selection_retry_max_attempts": 3,
+    "host_selection_retry_max_attempts": 20,  # each by chance: of two, 3 would often be the lost one again
 }
 
 
@@ -48,7 +49,7 @@ RETRY_POLICY = {
 class Entry:
     """One match of one rule: sorted by `order`, told apart by `identity`. An unchanged route keeps its very entries.
 
-    `messages` are tried in this order: a request that names a tag, and then all others.
+    `messages` are tried in this order: those for requests that name a tag or a session, and then that for all others.
     """
 
     order: tuple[Precedence, str, str, str, int, int]
@@ -155,19 +156,35 @@ def _rule_entries(route: EdgeRoute, rule: Rule, index: int, targets: Sequence[Ta
             field=f"spec.rules[{index}].matches[{number}]",
             messages=tuple(
                 route_components_pb2.Route(
-                    name=name, match=envoy_match(match, *named), **envoy_action(rule, match, led_to, port)
+                    name=name,
+                    match=envoy_match(match, *one.named),
+                    **envoy_action(rule, match, one.targets, port, begins=one.begins),
                 )
-                for named, led_to in choices
+                for one in choices
             ),
         )
 
 
-def _choices(route: EdgeRoute, targets: Sequence[Target]) -> Iterator[tuple[tuple[NamedMatch, ...], Sequence[Target]]]:
-    """By the headers that a request has beside those of the match: where it is led."""
+class _Choice(NamedTuple):
+    """Where requests are led that are `named` by headers beside those of the match. `begins`: a session does."""
+
+    named: tuple[NamedMatch, ...]
+    targets: Sequence[Target]
+    begins: bool = False
+
+
+def _choices(route: EdgeRoute, targets: Sequence[Target]) -> Iterator[_Choice]:
     for tag in sorted(tags([targets])) if route.spec.tag_header else ():
         (led_to,) = tagged([targets], tag)
-        yield (NamedMatch(name=HEADER, value=tag),), led_to
-    yield (), targets
+        yield from _with_sessions(_Choice((NamedMatch(name=HEADER, value=tag),), led_to))
+    yield from _with_sessions(_Choice((), targets))
+
+
+def _with_sessions(choice: _Choice) -> Iterator[_Choice]:
+    affine = has_sessions(choice.targets)
+    if affine:
+        yield choice._replace(named=(*choice.named, BROUGHT))
+    yield choice._replace(begins=affine)
 
 
 def _winners(hostname: str, entries: Iterable[Entry], shadows: dict[ObjectKey, list[Shadow]]) -> tuple[Entry, ...]:

@@ -81,7 +81,9 @@ def _origin_resources(fleet: _Fleet, directory: Directory) -> Iterable[Resource]
         assert target.claim, "whoever has a cluster is called as somebody"
         guarded = service in directory.services and directory.services[service].guarded
         for name, endpoints, http2 in directory.replicas.get(service, NOBODY).clusters(service):
-            yield from service_resources(f"{name}{caller}", target.claim, endpoints, guarded=guarded, http2=http2)
+            yield from service_resources(
+                *(f"{name}{caller}", target.claim, endpoints), guarded=guarded, http2=http2, affine=target.affine
+            )
     elsewhere = {target.cluster: target for target in _all(fleet.targets) if target.cluster and target.origin.url}
     for name, target in sorted(elsewhere.items()):
         assert target.claim, "whoever has a cluster is called as somebody"
