@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cold_start
+import fixed_rate
 import guarding
 import reaction
 import rebuild
@@ -79,6 +81,16 @@ def wrk(title: str) -> bool:
     return throughput.available()
 
 
+def cold_part() -> dict[str, Any]:
+    title = f"The first request of origins that sleep (median / p95 of {cold_start.SAMPLES} at least, ms)"
+    if reason := cold_start.missing():
+        print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
+        return {}
+    cold = part(title, cold_start.measured, shown.cold)
+    title = f"Origin that is up, {fixed_rate.RATE} requests a second ({fixed_rate.ROUNDS} rounds, medians)"
+    return {"starts": cold, "latency": part(title, fixed_rate.measured, shown.fixed_rate)}
+
+
 def keys_part() -> dict[str, Any]:
     title = f"Keys of {ring.ORIGINS} guarded origins ({rotation.ROUNDS} rotations, {rotation.ROUNDS} revocations)"
     return part(title, lambda: own_process("rotation.py"), shown.keys)
@@ -112,6 +124,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "guard": guard_part,
     "signing": lambda: part("Issuing", signing.measured, shown.signing),
     "keys": keys_part,
+    "cold": cold_part,
     "reaction": lambda: part("From saving a file to the first changed answer", reaction.measured, shown.reaction),
     "rebuild": lambda: part("Control plane by number of EdgeRoutes", rebuild.measured, shown.rebuild),
     "cluster": cluster_part,
