@@ -23,7 +23,7 @@ from support.standalone import Answer, fetch
 Kubectl = Callable[..., str]
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.usefixtures("own_cluster")]
-TO_ZERO = {"minScale": 0, "window": "6s", "scaleToZeroGracePeriod": "1s"}
+TO_ZERO = {"minScale": 0, "window": "6s"}
 PASSES = int(os.environ.get("EDGERUN_TEST_PASSES", "3"))
 BURST = 20
 QUIET_S = 5

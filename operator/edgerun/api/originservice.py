@@ -189,7 +189,6 @@ class Scaling(Frozen, frozen=True):
     max_scale_up_rate: float = 1000.0
     max_scale_down_rate: float = 2.0
     scale_down_delay: str = "0s"
-    scale_to_zero_grace_period: str = "30s"
     scale_to_zero_retention: str = "0s"
     initial_scale: int = 1
     activation_scale: int | None = None
