@@ -121,3 +121,25 @@ async def test_without_a_limit_all_come_at_once() -> None:
         await eventually(lambda: app.held == 90)
         app.release.set()
         assert set(await asyncio.gather(*calls)) == {("OK", "hello")}
+
+
+async def test_an_app_that_begins_another_connection_has_no_more_calls_for_it() -> None:
+    """What it has on the old one counts until it is over, and the next one waits."""
+    async with (
+        echo(max_connection_age_ms=300) as app,
+        guarded(guard(KEY, app_port=app.port, http2=True, concurrency=2, queue=5)) as running,
+        client(running) as (hold,),
+    ):
+        first = asyncio.create_task(called(hold))
+        await eventually(lambda: app.held == 1)
+        await eventually(lambda: counted(running, "upstream_cx_close_notify", 1), what="the app wants another one")
+        second = asyncio.create_task(called(hold))
+        await eventually(lambda: counted(running, "upstream_rq_pending_active", 1))
+        assert app.held == app.most == 1
+        app.release.set()
+        assert await asyncio.gather(first, second) == [("OK", "hello")] * 2
+        assert app.most == 1
+
+
+async def counted(running: Guarded, name: str, wanted: int) -> bool:
+    return await running.envoy.stat(f"cluster.origin/shop/cart.{name}") == wanted

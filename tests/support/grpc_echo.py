@@ -78,9 +78,9 @@ class Echo:
 
 
 @asynccontextmanager
-async def echo(name: str = "echo", *, port: int = 0) -> AsyncIterator[Echo]:
-    """Serves while the block runs."""
-    app, server = Echo(name), grpc.aio.server()
+async def echo(name: str = "echo", *, port: int = 0, **options: int) -> AsyncIterator[Echo]:
+    """Serves while the block runs. `options` are gRPC's, such as `max_connection_age_ms`."""
+    app, server = Echo(name), grpc.aio.server(options=[(f"grpc.{key}", value) for key, value in options.items()])
     methods = {
         "Once": grpc.unary_unary_rpc_method_handler(app.once),
         "Fail": grpc.unary_unary_rpc_method_handler(app.fail),
