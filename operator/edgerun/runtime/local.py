@@ -57,13 +57,13 @@ class Audience(Protocol):
     """Who is told what happens while it happens: the terminal. Nothing here may wait."""
 
     def output(self, name: str, line: str) -> None:
-        """An origin, or Envoy, printed a line."""
+        """A revision, or Envoy, printed a line; `name` is its own."""
 
     def request(self, entry: Mapping[str, Any]) -> None:
         """The edge answered a request; `entry` is its access log entry."""
 
     def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
-        """A guard of the origin `name` let a request through, or did not; `entry` is its half of the log."""
+        """A guard of the revision `name` let a request through, or did not; `entry` is its half of the log."""
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         """The status of an object changed; None when the object is gone."""
