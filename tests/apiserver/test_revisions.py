@@ -1,136 +1,116 @@
-"""What an API server does with OriginServices and OriginRevisions by itself, as their CRDs say it."""
+"""Revisions at a real API server: made once each, told of, remembered by the next who leads; and nothing at rest.
 
-import re
-from typing import Any
+Nothing behind the API server makes pods: those that there are say that they are ready.
+"""
+
+import asyncio
+from contextlib import suppress
 
 import pytest
 
-from edgerun.api import API_VERSION
-from edgerun.api.meta import ObjectKey
-from edgerun.api.resources import RESOURCES
-from edgerun.errors import InvalidError
+from edgerun.errors import ConflictError, NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
-from support.chart import ask, kubectl
-from support.valid import valid
+from support.installation import origin_service
+from support.poll import eventually
+from support.scene import WITHIN_S, Object, Scene, premises
 
-Object = dict[str, Any]
-
-
-def template(name: str = "", image: str = "cart:1") -> Object:
-    named = {"metadata": {"name": name}} if name else {}
-    return {**named, "spec": {"containers": [{"image": image}]}}
+pytestmark = pytest.mark.timeout(150)
 
 
-def service(namespace: str, **spec: Any) -> Object:
-    metadata = {"name": "cart", "namespace": namespace}
-    spec = {"template": template(), **spec}
-    return {"apiVersion": API_VERSION, "kind": "OriginService", "metadata": metadata, "spec": spec}
+async def runs(scene: Scene, image: str) -> None:
+    """As `kubectl edit` does, which is told when somebody has written meanwhile."""
+
+    async def done() -> bool:
+        found = await scene.client.get(scene.key("OriginService", "cart"))
+        (container,) = found["spec"]["template"]["spec"]["containers"]
+        template = {"spec": {"containers": [{**container, "image": image}]}}
+        with suppress(ConflictError):
+            await scene.client.replace({**found, "spec": {**found["spec"], "template": template}})
+            return True
+        return False
+
+    await eventually(done, within_s=5)
 
 
-def revision(namespace: str, **spec: Any) -> Object:
-    labels = {"edgerun.dev/origin-service": "cart"}
-    metadata = {"name": "cart-00001", "namespace": namespace, "labels": labels}
-    spec = {"template": template(), "number": 1, **spec}
-    return {"apiVersion": API_VERSION, "kind": "OriginRevision", "metadata": metadata, "spec": spec}
+async def ready_pod(scene: Scene, revision: str) -> None:
+    """One that the revision's Deployment has made."""
+    template = (await there(scene, "Deployment", revision))["spec"]["template"]
+    metadata = {"name": f"{revision}-x", "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+    await scene.client.create({**pod, "spec": template["spec"]})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    await scene.client.apply_status({**pod, "status": {"podIP": "127.0.0.1", "conditions": [ready]}})
 
 
-@pytest.mark.parametrize("raw", valid().values(), ids=valid())
-async def test_the_server_takes_a_good_object(client: Client, namespace: str, raw: Object) -> None:
-    await client.create({**raw, "metadata": {**raw["metadata"], "namespace": namespace}})
+async def there(scene: Scene, kind: str, name: str) -> Object:
+    async def found() -> Object:
+        with suppress(NotFoundError):
+            return await scene.client.get(scene.key(kind, name))
+        return {}
+
+    return await eventually(found, within_s=WITHIN_S, step_s=0.1, what=f"{kind} {name}")
 
 
-@pytest.mark.parametrize("scaling", [{}, {"scaling": {"window": "10s"}}, {"scaling": {"minScale": 2}}], ids=str)
-async def test_kubectl_scale_sets_the_smallest_number_of_replicas(
-    server: ApiServer, client: Client, namespace: str, scaling: Object
-) -> None:
-    before = await client.create(service(namespace, **scaling))
-    kubectl(server, "-n", namespace, "scale", "originservice", "cart", "--replicas=3")
-    after = await client.get(ObjectKey("OriginService", namespace, "cart"))
-    assert after["spec"] == {**before["spec"], "scaling": {**before["spec"]["scaling"], "minScale": 3}}
-    assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+async def serves(scene: Scene, revision: str) -> Object:
+    """Once all requests are for it, and the service is ready."""
+
+    async def check() -> Object:
+        status: Object = (await scene.client.get(scene.key("OriginService", "cart"))).get("status", {})
+        assert status.get("traffic") == [{"revisionName": revision, "percent": 100}], status
+        assert ready(status) == "True", status
+        return status
+
+    return await eventually(check, within_s=WITHIN_S, step_s=0.1)
 
 
-async def test_the_scale_tells_how_many_replicas_are_ready(client: Client, namespace: str) -> None:
-    made = await client.create(service(namespace))
-    path = RESOURCES["OriginService"].path(namespace, "cart", subresource="scale")
-    scale = await client._call("GET", path, timeout_s=10)
-    assert (scale["spec"], scale["status"]) == ({"replicas": 1}, {"replicas": 0})
-    bare = {name: made[name] for name in ("apiVersion", "kind")}
-    status = {"observedGeneration": 1, "replicas": {"desired": 4, "ready": 2}}
-    await client.apply_status({**bare, "metadata": {"name": "cart", "namespace": namespace}, "status": status})
-    assert (await client._call("GET", path, timeout_s=10))["status"] == {"replicas": 2}
+def ready(status: Object) -> str:
+    return str(next(one["status"] for one in status["conditions"] if one["type"] == "Ready"))
 
 
-async def test_kubectl_scale_to_zero_lets_none_run(server: ApiServer, client: Client, namespace: str) -> None:
-    await client.create(service(namespace))
-    kubectl(server, "-n", namespace, "scale", "originservice", "cart", "--replicas=0")
-    after = await client.get(ObjectKey("OriginService", namespace, "cart"))
-    assert after["spec"]["scaling"]["minScale"] == 0
+async def events(scene: Scene) -> set[str]:
+    found = await scene.client.list_("Event", namespace=scene.place.shop)
+    return {one["note"] for one in found if one["regarding"]["kind"] == "OriginService"}
 
 
-async def test_kubectl_scale_beyond_the_most_is_refused_as_an_edit_is(
+async def test_revisions_are_made_once_told_of_and_remembered_and_nothing_is_written_at_rest(
     server: ApiServer, client: Client, namespace: str
 ) -> None:
-    await client.create(service(namespace, scaling={"maxScale": 2}))
-    done = ask(server, "kubectl", "-n", namespace, "scale", "originservice", "cart", "--replicas=3")
-    assert done.returncode != 0
-    assert "minScale must not be greater than maxScale" in done.stderr
+    async with premises(server, client, namespace) as scene:
+        await scene.operator.start()
+        await client.create(origin_service(scene.place.shop, "cart"))
+        await ready_pod(scene, "cart-00001")
+        await serves(scene, "cart-00001")
+        await runs(scene, "two")
+        await there(scene, "OriginRevision", "cart-00002")
+        status = (await client.get(scene.key("OriginService", "cart")))["status"]
+        assert status["traffic"] == [{"revisionName": "cart-00001", "percent": 100}]
+        await ready_pod(scene, "cart-00002")
+        await serves(scene, "cart-00002")
 
+        async def put_aside() -> bool:
+            first = (await client.get(scene.key("OriginRevision", "cart-00001")))["status"]
+            assert (first["proven"], first["replicas"]["desired"], ready(first)) == (True, 0, "True"), first
+            return bool(first["lastActive"])
 
-async def test_an_apply_that_says_nothing_of_it_leaves_what_was_scaled(
-    server: ApiServer, client: Client, namespace: str
-) -> None:
-    await client.apply(service(namespace))
-    kubectl(server, "-n", namespace, "scale", "originservice", "cart", "--replicas=3")
-    after = await client.apply(service(namespace, template=template(image="cart:2")))
-    assert after["spec"]["scaling"]["minScale"] == 3
+        await eventually(put_aside, within_s=WITHIN_S, step_s=0.1)
+        wanted = {'revision "cart-00002" is there', 'revision "cart-00002" is ready'}
 
+        async def told() -> bool:
+            found = await events(scene)
+            assert wanted <= found, found
+            return True
 
-async def test_a_template_does_not_change_under_the_name_that_it_was_given(client: Client, namespace: str) -> None:
-    await client.apply(service(namespace, template=template("cart-blue")))
-    with pytest.raises(InvalidError, match=r"spec\.template\.metadata\.name: .*without a name change"):
-        await client.apply(service(namespace, template=template("cart-blue", "cart:2")))
-    for allowed in (
-        {"template": template("cart-blue"), "scaling": {"minScale": 2}},
-        {"template": template("cart-green", "cart:2")},
-        {"template": template("cart-blue")},
-        {"template": template(image="cart:3")},
-        {"template": template(image="cart:4")},
-        {"template": template("cart-red", "cart:4")},
-    ):
-        await client.apply(service(namespace, **allowed))
-
-
-async def test_a_revision_never_changes(client: Client, namespace: str) -> None:
-    await client.create(revision(namespace))
-    await client.apply(revision(namespace))
-    for changed in ({"template": template(image="cart:2")}, {"number": 2}, {"given": True}):
-        with pytest.raises(InvalidError, match="a revision never changes"):
-            await client.apply(revision(namespace, **changed))
-
-
-async def test_a_template_is_in_a_revision_what_it_is_in_its_service(client: Client, namespace: str) -> None:
-    """With the same defaults: else the operator would see another one than it wrote, and make one more."""
-    container = {"image": "cart:1", "ports": [{"containerPort": 80}], "readinessProbe": {"httpGet": {}}}
-    given = {"spec": {"containers": [container], "affinity": {"nodeAffinity": {}}}}
-    made = await client.create(service(namespace, template=given))
-    copied = await client.create(revision(namespace, template=made["spec"]["template"]))
-    assert copied["spec"]["template"] == made["spec"]["template"]
-
-
-async def test_a_list_of_revisions_tells_whose_they_are(server: ApiServer, client: Client, namespace: str) -> None:
-    made = revision(namespace)
-    await client.create(made)
-    ready = {"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1}
-    status = {
-        "replicas": {"desired": 2, "ready": 1},
-        "proven": True,
-        "lastActive": "2026-01-01T00:00:00Z",
-        "conditions": [{**ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-    }
-    del made["spec"]
-    await client.apply_status({**made, "status": status})
-    head, row = kubectl(server, "-n", namespace, "get", "orev").splitlines()
-    assert head.split() == ["NAME", "SERVICE", "READY", "REPLICAS", "REASON", "AGE"]
-    assert re.fullmatch(r"cart-00001 +cart +True +1 +Ready +\S+", row.strip())
+        await eventually(told, within_s=WITHIN_S, step_s=0.2)
+        await scene.quiet(3)
+        before, revisions = len(scene.written), await client.list_("OriginRevision", namespace=scene.place.shop)
+        await asyncio.sleep(8)
+        assert scene.written[before:] == []
+        await scene.operator.kill()
+        await scene.operator.start()
+        await eventually(lambda: scene.operator.log.count("serving proxies") == 2, within_s=WITHIN_S, step_s=0.1)
+        await asyncio.sleep(8)
+        assert [one for one in scene.written[before:] if one.landed and "leases" not in one.path] == []
+        assert await client.list_("OriginRevision", namespace=scene.place.shop) == revisions
+        await client.delete(scene.key("OriginRevision", "cart-00002"), revisions[1]["metadata"]["uid"])
+        await there(scene, "OriginRevision", "cart-00003")

@@ -127,10 +127,10 @@ class Revising:
         return followed
 
     def _begun(self, service: OriginService, world: World, told: Object) -> Followed:
-        """Whoever has replicas may get requests of proxies that were told so by somebody else."""
+        """Whoever is to have replicas may get requests of proxies that were told so by somebody else."""
         revisions = self._revisions.get(service.key, ())
         observed = ((one.metadata.name, world.observations.get(one.key)) for one in revisions)
-        running = frozenset(name for name, one in observed if one and one.endpoints)
+        running = frozenset(name for name, one in observed if one and one.endpoints and one.replicas != 0)
         known = {one.metadata.name: self._status_of(one) for one in revisions}
         return Followed(told, remembered(_read(told, OriginServiceStatus())), running, known)
 
