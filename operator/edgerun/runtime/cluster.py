@@ -28,6 +28,7 @@ from ..infra.kubernetes.applier import Applier, Result
 from ..infra.kubernetes.client import Client
 from ..infra.kubernetes.leader import Timing
 from ..infra.kubernetes.statuses import StatusWriter
+from ..infra.kubernetes.yielding import Yielding
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
@@ -36,6 +37,7 @@ from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import made_by, owner_of, revision_of
 from ..translate import events
 from ..translate.leadership import xds_endpoint
+from ..translate.names import revision_key
 from ..translate.plan import Plan
 from ..translate.references import wanted
 from ..translate.world import Edge, Installation
@@ -114,12 +116,16 @@ class ClusterRuntime:
             lambda: server_credentials(lambda: self.rotation.server),
             self.controller.crew_complete,
         )
-        self.applier = Applier(client, self.leader.valid, self, ours=lambda raw: made_by(raw, place))
+        self.applier = Applier(
+            client, self.leader.valid, self, lambda raw: made_by(raw, place), Yielding(self._scaled_by_hand)
+        )
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
         self.waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
         self.observing = Observing(self.controller.store, self.waking.observe)
-        self.succession = Succession(self.observing, self.controller.caught_up, self.applier.nudge)
+        self.succession = Succession(
+            self.observing, self.controller.caught_up, lambda: self.controller.store.changed(urgent=True)
+        )
         self.scaling = Scaling(
             self.controller.store,
             self.controller.loads,
@@ -315,6 +321,19 @@ class ClusterRuntime:
         raw = self._raw.get(scaled.service)
         if raw and self._may_promise():
             self._herald.tell(raw, events.scaled(str(scaled)))
+
+    def _scaled_by_hand(self, raw: Object, before: int) -> bool:
+        """Anybody may scale a revision; its load, and its bounds, decide from there on."""
+        owner, revision = owner_of(raw), revision_of(raw)
+        if owner is None or not revision:
+            return False
+        after = raw["spec"]["replicas"]
+        self.scaling.take_over(revision_key(owner, revision), after)
+        self.controller.store.changed(urgent=True)
+        regarding = self._raw.get(owner)
+        if regarding and self._may_promise():
+            self._herald.tell(regarding, events.scaled_by_hand(revision, before, after))
+        return True
 
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)

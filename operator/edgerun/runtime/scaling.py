@@ -142,6 +142,13 @@ class Scaling:
             if loads is not None:
                 self._scale(key, one, loads.get(key), may_shrink=complete)
 
+    def take_over(self, key: ObjectKey, replicas: int) -> None:
+        """Somebody else has said how many replicas there are: as many stay until more is known of the load."""
+        one = self._scaled.get(key)
+        if one:
+            one.autoscaler.restart(replicas)
+            self.store.scale(key, self._within(one.revision, replicas))
+
     def scales(self) -> Mapping[ObjectKey, Scale]:
         """How each revision is scaled now."""
         return {

@@ -71,6 +71,12 @@ def revised(before: OriginServiceStatus, after: OriginServiceStatus) -> Iterator
         yield Occurrence("Normal", "RolloutFinished", "RollingOut", has, topic="rollout")
 
 
+def scaled_by_hand(revision: str, before: int, after: int) -> Occurrence:
+    """Somebody else has said how many replicas there are."""
+    note = f"somebody scaled Deployment {revision} from {before} to {after}; its load and its bounds decide from there"
+    return Occurrence("Normal", "ScaledByHand", "Scaling", note, topic="scale by hand")
+
+
 def remembered(before: Conditions, after: Conditions) -> tuple[Condition, ...]:
     """What to compare the next change with: `after`, but for what passes by itself."""
     old = _by_type(before)
