@@ -18,6 +18,7 @@ from .tables import age, coloured, table
 HEADER = ("REVISION", "PERCENT", "TAG", "REPLICAS", "AGE", "STATE")
 MAX_STATE = 100  # characters of a table; all of it stands below
 _MINUTE_S = 60
+_LATE_S = 3  # a step that is due is taken by who looks once a second, and told a moment later
 _AT_REST = ("Asleep", "Idle")  # reasons of those without replicas that are as they should be
 _MOVES = "RolloutInProgress"  # of which there is more to be said
 
@@ -231,5 +232,5 @@ def _sharing(seen: Seen) -> list[str]:
 def _in(moment: datetime, now: datetime) -> str:
     seconds = round((moment - now).total_seconds())
     if seconds <= 0:
-        return "as soon as it is ready" if seconds < -1 else "now"
+        return "as soon as it is ready" if seconds < -_LATE_S else "now"
     return f"in {seconds} s" if seconds < 2 * _MINUTE_S else f"in {seconds // _MINUTE_S} min"

@@ -130,8 +130,9 @@ def _healthy(one: Revision, run: Running, world: World) -> Condition | None:
 
 
 def _others(decided: Outcome) -> str:
-    created, ready = decided.memory.latest_created_revision_name, decided.memory.latest_ready_revision_name
-    return f'; revision "{ready}" keeps its traffic' if ready not in ("", created) else ""
+    created, shares = decided.memory.latest_created_revision_name, decided.memory.rollout.shares
+    others = [share.revision_name for share in shares if share.revision_name != created]
+    return f'; revision "{others[-1]}" keeps its traffic' if others else ""
 
 
 def _assigned(service: OriginService, decided: Outcome) -> Condition | None:
