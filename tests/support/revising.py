@@ -28,6 +28,7 @@ class Shop:
     acked: int = 0
     changes: int = 0
     local: bool = True
+    edges: tuple[str, ...] = ("default",)
     statuses: dict[ObjectKey, Any] = field(default_factory=dict)
     controller: Controller = field(init=False)
     revising: Revising = field(init=False)
@@ -36,6 +37,8 @@ class Shop:
         self.controller = Controller(Edge(), lambda plan: None, lambda keys: None, _takes_all, clock=lambda: self.now)
         self.controller.store.changed = self.changed
         self.controller.crew.connected = lambda: [Proxy("one", "default", self.now, self.acked)]
+        for edge in self.edges:
+            self.controller.store.apply(_routed(edge))
         self.revising = Revising(self.controller, local=self.local, shown=lambda key: self.statuses.get(key, {}))
 
     def changed(self, *, urgent: bool) -> None:
@@ -116,6 +119,13 @@ class Shop:
     @property
     def there(self) -> list[str]:
         return [key.name for key in self.controller.store.revisions]
+
+
+def _routed(edge: str) -> Seen:
+    """A route to it, of that edge."""
+    spec = {"edge": edge, "rules": [{"origins": [{"service": {"name": "cart"}}]}]}
+    metadata = {"namespace": "shop", "name": edge}
+    return Seen({"apiVersion": "edgerun.dev/v1alpha1", "kind": "EdgeRoute", "metadata": metadata, "spec": spec})
 
 
 async def _takes_all(world: World, edge: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..api.meta import ObjectKey
 from ..api.originrevision import OriginRevision, OriginRevisionStatus
-from ..api.originservice import OriginService
+from ..api.originservice import KIND, OriginService
 from ..translate.names import revision_key
 from ..translate.revisions.follow import Facts, Outcome, follow
 from ..translate.revisions.memory import Memory
@@ -20,7 +20,7 @@ from ..translate.revisions.revision import Revision, same
 from ..translate.revisions.rollout import on_trial
 from ..translate.revisions.trial import Tally, Window, counted, first_exceeding
 from ..translate.revisions.wishes import nameless, wish
-from ..translate.world import Epoch, OriginObservation
+from ..translate.world import Epoch, OriginObservation, World
 
 SWEPT = timedelta(hours=1)  # how often time alone may show that a revision can go
 
@@ -41,7 +41,7 @@ class Inputs(NamedTuple):
 class Followed:
     """`told` is the status that the memory began with. `reached` are all revisions that were in an assignment since the
     last one that all proxies have acknowledged; `serial` is the first publication of the newest, and `pending` whether
-    somebody waits for its acknowledgement."""
+    somebody waits for its acknowledgement by the proxies of `edges`."""
 
     told: Object
     memory: Memory
@@ -51,6 +51,7 @@ class Followed:
     again: datetime | None = None
     serial: int | None = None
     pending: bool = False
+    edges: frozenset[str] = frozenset()
     window: Window = ()
     _inputs: Inputs | None = None  # of the last look
     _was_pending: bool = False
@@ -91,10 +92,11 @@ class Followed:
     def progress(self, serial: int) -> None:
         """All proxies have acknowledged `serial`."""
         if self.acknowledged(serial):
-            self.pending, self.reached = False, self._assigned
+            self.pending, self.reached, self.edges = False, self._assigned, frozenset()
 
-    def sent(self, outcome: Outcome | None, serial: int) -> None:
-        """`outcome` was published."""
+    def sent(self, outcome: Outcome | None, serial: int, edges: frozenset[str]) -> None:
+        """`outcome` was published, with routes of these edges to its service."""
+        self.edges |= edges
         if self.serial is None and outcome and self.outcome and outcome.assignment == self.outcome.assignment:
             self.serial = serial
 
@@ -145,6 +147,16 @@ class Others(Collection[str]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def edges_of(world: World) -> Mapping[ObjectKey, frozenset[str]]:
+    """The edges whose proxies send requests to an OriginService; where it has none, nobody does."""
+    found: dict[ObjectKey, set[str]] = {}
+    for route in world.routes:
+        for service in (origin.service for rule in route.spec.rules for origin in rule.origins if origin.service):
+            key = ObjectKey(KIND, service.namespace or route.metadata.namespace, service.name)
+            found.setdefault(key, set()).add(route.spec.edge)
+    return {key: frozenset(edges) for key, edges in found.items()}
 
 
 def _considered(inputs: Inputs, revisions: Iterator[Revision]) -> Iterator[Revision]:

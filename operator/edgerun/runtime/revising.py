@@ -8,7 +8,7 @@ Trap: it looks right before each plan, so what is published holds what was decid
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +26,8 @@ from ..translate.revisions.memory import remembered
 from ..translate.revisions.objects import as_object, owner_name
 from ..translate.revisions.trial import Tally
 from ..translate.world import AWAKE, World
-from .controller import Controller
-from .followed import Followed, Inputs, Object, Others
+from .controller import Controller, Published
+from .followed import Followed, Inputs, Object, Others, edges_of
 from .orders import Orders
 
 TICK_S = 1.0
@@ -78,18 +78,14 @@ class Revising:
 
     def heard(self) -> None:
         """A proxy has acknowledged something: maybe what somebody waits for."""
-        self._note_serials()
-        acked = self._acked()
-        if any(one.acknowledged(acked) for one in self._followed.values()):
+        if any(one.acknowledged(acked) for one, acked in self._pending()):
             self._controller.store.changed(urgent=True)
 
     def world(self, world: World) -> World:
         """With what was decided of every OriginService."""
         now = self._controller.clock()
         self._group(world.revisions)
-        self._note_serials()
-        acked = self._acked()
-        for one in self._followed.values():
+        for one, acked in self._pending():
             one.progress(acked)
         revised = {service.key: self._look(service, world, now) for service in world.origins}
         self._forget_all_but(revised)
@@ -173,18 +169,21 @@ class Revising:
             for one in self._revisions.get(key, ()) if self._local else ():
                 store.revise(one.key, None)
 
-    def _note_serials(self) -> None:
-        if published := self._controller.published:
-            for key, one in self._followed.items():
-                one.sent(published.world.revised.get(key), published.serial)
-
-    def _acked(self) -> int:
-        """What every proxy of every edge has acknowledged; where there is none, all that was published."""
+    def _pending(self) -> Iterator[tuple[Followed, int]]:
+        """Those that wait for proxies, and what these have acknowledged: without proxies, all that was published."""
         published = self._controller.published
-        if published is None:
-            return 0
+        waiting = [(key, one) for key, one in self._followed.items() if one.pending]
+        if published is None or not waiting:
+            return
+        edges, acked = edges_of(published.world), self._acked(published)
+        for key, one in waiting:
+            one.sent(published.world.revised.get(key), published.serial, edges.get(key, frozenset()))
+            yield one, min((acked[edge] for edge in one.edges if edge in acked), default=published.serial)
+
+    def _acked(self, published: Published) -> Mapping[str, int]:
+        """What every proxy of an edge has acknowledged."""
         edges = (fleet for fleet in published.plan.fleets if not is_guard(fleet))
-        return min((serial for edge in edges for serial in self._controller.crew(edge)), default=published.serial)
+        return {edge: min(self._controller.crew(edge), default=published.serial) for edge in edges}
 
     def _count(self, tallies: Mapping[ObjectKey, Tally], now: datetime) -> bool:
         """Whether some revision fails too often."""

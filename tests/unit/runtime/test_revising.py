@@ -199,3 +199,17 @@ def test_an_order_that_was_given_to_the_process_is_followed() -> None:
     cart.revising.orders.give(cart.world.origins[0], Order(Verb.UNDO, "cart-00002"))
     cart.rests()
     assert cart.traffic == ["cart-00001 100"]
+
+
+def test_nobody_waits_for_proxies_of_an_edge_that_leads_no_requests_there() -> None:
+    cart = Shop(edges=())
+    cart.has("one")
+    cart.rebuilds()
+    cart.runs("cart-00001")
+    cart.rebuilds()
+    cart.has("two")
+    cart.rebuilds()
+    cart.runs("cart-00002")
+    assert cart.rebuilds().draining == {"cart-00001"}
+    cart.revising.tick()
+    assert cart.rebuilds().draining == set()

@@ -1,6 +1,5 @@
 """Revisions, plans and acknowledgements in every order that can be found: no request is led to nobody."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
@@ -12,10 +11,8 @@ from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import CLUSTER
 from edgerun.translate.translator import translate
 from edgerun.translate.world import World
-from support.objects import edge_route
 from support.revising import CART, Shop
 
-ROUTE = edge_route(rules=[{"origins": [{"service": {"name": "cart"}}]}])
 PHASES = st.sampled_from([OriginPhase.READY, OriginPhase.READY, OriginPhase.STARTING, OriginPhase.FAILED])
 POLICIES = st.sampled_from([{}, {"duration": "60s"}, {"duration": "60s", "maxErrorPercent": 1}])
 which = st.integers(0, 9)
@@ -128,7 +125,7 @@ class Lives(RuleBasedStateMachine):
     def requests_are_led_to_clusters_that_are_there(self) -> None:
         if self.worlds:
             world = self.worlds[-1][1]
-            plan = translate(replace(world, routes=(ROUTE,)))
+            plan = translate(world)
             there = {found.revision.name for name in plan.fleets["default"][CLUSTER] if (found := called(name))}
             assert world.revised[CART].assignment.revisions <= there
 
