@@ -137,7 +137,7 @@ async def test_an_app_that_begins_another_connection_has_no_more_calls_for_it() 
         await eventually(partial(waits, once), what="the app has told of its end")
         second = asyncio.create_task(called(once))
         app.release.set()
-        assert await asyncio.gather(first, second) == [("OK", "hello")] * 2
+        assert [*await asyncio.gather(first, second)] == [("OK", "hello")] * 2
         assert app.most <= 2
 
 
