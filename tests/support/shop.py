@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgerun.api import API_VERSION
+from edgerun.translate.labels import ORIGIN_SERVICE, REVISION
 from support.pods import FOLDER, PROGRAM, origin_program
 from support.poll import eventually_sync
 
@@ -102,6 +103,21 @@ class Shop:
             return found
 
         return eventually_sync(reached, within_s=READY_WITHIN_S, step_s=0.3)
+
+    def alone(self, name: str) -> None:
+        """Waits until nothing is left of any revision of the OriginService but of the newest, and that is ready."""
+
+        def reached() -> bool:
+            status = self.get("originservice", name)["status"]
+            newest = status["latestReadyRevisionName"]
+            assert newest == status["latestCreatedRevisionName"], status
+            assert {one["revisionName"]: one["percent"] for one in status["traffic"]} == {newest: 100}, status
+            pods = self.kubectl("get", "pods", f"--selector={ORIGIN_SERVICE}={name}", "--output=json")
+            revisions = {one["metadata"]["labels"][REVISION] for one in json.loads(pods)["items"]}
+            assert revisions == {newest}, revisions
+            return True
+
+        eventually_sync(reached, within_s=READY_WITHIN_S, step_s=0.3)
 
 
 def _newest(condition: dict[str, Any], found: dict[str, Any]) -> bool:
