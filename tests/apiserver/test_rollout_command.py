@@ -1,6 +1,7 @@
 """`edgerun rollout` against a real API server: what it reads, what it writes, and beside others who write."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,14 @@ from aiohttp import web
 from edgerun import cli
 from edgerun.api import API_VERSION
 from edgerun.api.meta import ObjectKey
+from edgerun.errors import ConflictError, NotFoundError
 from edgerun.infra.kubernetes.client import Client, Object, access
 from edgerun.translate.revisions.wishes import ORDER
+from support import chart
 from support.apiserver import ApiServer, kubeconfig
 from support.faults import FaultyApi, Passing
+from support.poll import eventually
+from support.scene import WITHIN_S, Scene, under_load
 
 ONE, TWO = "cart-00001", "cart-00002"
 NOW = "2026-01-01T00:00:00Z"
@@ -171,3 +176,70 @@ async def test_who_may_not_is_told_who_can_change_that(
     said = await Rollout(kubeconfig(tmp_path / "kubeconfig", url, **user), rollout.namespace, capsys)("undo")
     assert said.code == 2
     assert way.format(rollout.namespace) in said.err
+
+
+@pytest.mark.envoy
+@pytest.mark.timeout(150)
+async def test_an_operator_does_what_is_ordered_and_no_request_is_lost(
+    server: ApiServer, client: Client, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if reason := chart.missing():
+        pytest.skip(f"nobody installs the chart: {reason}")
+    async with under_load(server, client, namespace) as scene:
+        rollout = Rollout(server.kubeconfig, scene.place.shop, capsys)
+        await changed(scene)
+        await pod(scene, TWO)
+        await until(rollout, f"{TWO} has 1 of 100 %")
+        assert (await rollout("undo")).code == 0
+        said = await until(rollout, f"! {TWO} was rolled back: it was undone by hand; {ONE} serves instead")
+        assert said.code == 1
+        assert (await rollout("promote", "--revision", TWO)).code == 0
+        said = await until(rollout, f"{TWO} has all requests")
+        assert said.code == 0
+        assert (await rollout("undo", "--to", ONE)).code == 0
+        await until(rollout, f"{TWO} is ready and gets nothing, for spec.traffic leads elsewhere: {ONE} 100 %")
+
+
+async def until(rollout: Rollout, text: str) -> Said:
+    """The status, as soon as it says that."""
+    found: list[Said] = []
+
+    async def said() -> bool:
+        found.append(await rollout("status"))
+        assert text in found[-1].out, found[-1]
+        return True
+
+    await eventually(said, within_s=WITHIN_S, step_s=0.2)
+    return found[-1]
+
+
+async def changed(scene: Scene) -> None:
+    """Another template, which is to get requests little by little."""
+
+    async def done() -> bool:
+        found = await scene.client.get(scene.key("OriginService", "cart"))
+        found["spec"]["template"]["metadata"] = {"labels": {"version": "2"}}
+        found["spec"]["rollout"] = {"duration": "30m"}
+        try:
+            await scene.client.replace(found)
+        except ConflictError:
+            return False
+        return True
+
+    await eventually(done, within_s=5)
+
+
+async def pod(scene: Scene, name: str) -> None:
+    """One that the Deployment of a revision has made, and that is ready."""
+
+    async def deployed() -> Object:
+        with suppress(NotFoundError):
+            return await scene.client.get(scene.key("Deployment", name))
+        return {}
+
+    template = (await eventually(deployed, within_s=WITHIN_S, step_s=0.1, what=name))["spec"]["template"]
+    metadata = {"name": name, "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+    await scene.client.create({**made, "spec": template["spec"]})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": NOW}
+    await scene.client.apply_status({**made, "status": {"podIP": "127.0.0.1", "conditions": [ready]}})
