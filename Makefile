@@ -40,7 +40,7 @@ fmt: $(READY) ## Format and mend what can be mended by itself
 	@$(BIN)/ruff check --fix --quiet operator tests bench tools examples || true
 	@$(BIN)/ruff format operator tests bench tools examples
 
-bench: $(READY) ## Measure: requests/s, what guards cost, keys, rebuilds, a cluster's operator (8 minutes); ARGS="guard keys" for some
+bench: $(READY) ## Measure: requests/s, what guards cost, keys, cold starts, rebuilds, a cluster's operator (16 minutes); ARGS="guard keys" for some
 	@tools/wrk.sh
 	@$(BIN)/python bench/run.py $(ARGS)
 
