@@ -121,7 +121,7 @@ class ClusterRuntime:
         )
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
-        self.waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
+        self.waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled, woke=metrics.woken)
         self.observing = Observing(self.controller.store, self.waking.observe)
         self.succession = Succession(
             self.observing, self.controller.caught_up, lambda: self.controller.store.changed(urgent=True)
@@ -320,7 +320,7 @@ class ClusterRuntime:
         logger.info("%s: %s", scaled.key, scaled)
         raw = self._raw.get(scaled.service)
         if raw and self._may_promise():
-            self._herald.tell(raw, events.scaled(str(scaled)))
+            self._herald.tell(raw, events.scaled(f"{scaled.key.name}: {scaled}"))
 
     def _scaled_by_hand(self, raw: Object, before: int) -> bool:
         """Anybody may scale a revision; its load, and its bounds, decide from there on."""
