@@ -94,9 +94,13 @@ class Shop:
             self.acknowledges()
         return self.outcome
 
-    def runs(self, name: str, phase: OriginPhase = OriginPhase.READY) -> None:
-        endpoints = (Endpoint("10.0.0.1", int(name[-1])),) if phase is OriginPhase.READY else ()
-        self.controller.store.observe(revision_key(CART, name), OriginObservation(phase, endpoints, replicas=1))
+    def runs(
+        self, name: str, phase: OriginPhase = OriginPhase.READY, *, ready: int = 1, replicas: int = 1, reason: str = ""
+    ) -> None:
+        addresses = (f"10.0.{name[-1]}.{number}" for number in range(ready if phase is OriginPhase.READY else 0))
+        endpoints = tuple(Endpoint(address, 8080) for address in addresses)
+        observed = OriginObservation(phase, endpoints, reason, replicas=replicas)
+        self.controller.store.observe(revision_key(CART, name), observed)
 
     @property
     def world(self) -> World:
@@ -115,6 +119,11 @@ class Shop:
     @property
     def traffic(self) -> list[str]:
         return [f"{one.revision_name} {one.percent}" for one in self.outcome.assignment.weights]
+
+    @property
+    def replicas(self) -> dict[str, int]:
+        assert self.controller.published
+        return {one.key.name: one.replicas for one in self.controller.published.plan.running}
 
     @property
     def there(self) -> list[str]:

@@ -117,7 +117,9 @@ class Followed:
 
     def _revisions(self, inputs: Inputs) -> Iterator[Revision]:
         for one, observed, epoch in zip(inputs.revisions, inputs.observations, inputs.epochs, strict=True):
-            yield looked_at(one, self.known.get(one.metadata.name, one.status), observed, epoch)
+            name = one.metadata.name
+            takes_over = bool(self.reached) and name not in self.reached
+            yield looked_at(one, self.known.get(name, one.status), observed, epoch, takes_over=takes_over)
 
     def _remember(self, outcome: Outcome, inputs: Inputs) -> None:
         if self.outcome is None or self.outcome.assignment != outcome.assignment:

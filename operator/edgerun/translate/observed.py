@@ -120,7 +120,7 @@ def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]
     if not ready:
         return OriginPhase.FAILED if wrong.failed else OriginPhase.STARTING, wrong.reason, wrong.message
     others = f"; {wrong.reason}: {wrong.message}" if wrong.reason else ""
-    return OriginPhase.READY, "", f"{ready} of {wanted} replicas take requests{others}"
+    return OriginPhase.READY, wrong.reason, f"{ready} of {wanted} replicas take requests{others}"
 
 
 def _explained(service: OriginService, deployment: Deployment, unready: Sequence[Pod]) -> Trouble:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from ..api.durations import seconds
 from ..api.originservice import OriginService, Template
 from .names import revision_key
 from .plan import Running
@@ -66,6 +67,17 @@ def _replicas(service: OriginService, revision: Revision, need: Need | None, wor
     if epoch.sleep is Sleep.ASLEEP and role is not Role.STARTING:
         return 0
     observed = world.observations.get(key)
-    before = observed.replicas if observed and observed.replicas else service.spec.scaling.initial_scale
+    before = observed.replicas if observed and observed.replicas else _first(service, world)
     least = max(least, (service.spec.scaling.activation_scale or 1) if epoch.sleep is Sleep.WAKING else 1)
     return within(service, world.scales.get(key, before), least=least, local=world.installation is None)
+
+
+def _first(service: OriginService, world: World) -> int:
+    """How many replicas a revision begins with: where it takes over all requests at once, as many as have them now."""
+    initial = service.spec.scaling.initial_scale
+    if seconds(service.spec.rollout.duration):
+        return initial
+    weights = outcome(service, world).assignment.weights
+    keys = [revision_key(service.key, share.revision_name) for share in weights]
+    awake = (key for key in keys if not world.epochs.get(key, AWAKE).cold)
+    return max((initial, *(world.scales.get(key, initial) for key in awake)))

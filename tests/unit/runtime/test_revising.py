@@ -41,6 +41,37 @@ def test_whoever_loses_its_requests_is_there_until_every_proxy_has_heard() -> No
     assert cart.acknowledges().draining == set()
 
 
+def test_who_takes_over_at_once_begins_with_as_many_replicas_and_waits_for_all_that_come() -> None:
+    cart = shop()
+    cart.controller.store.scale(revision_key(CART, "cart-00001"), 4)
+    cart.has("two")
+    cart.rests()
+    assert cart.replicas == {"cart-00001": 4, "cart-00002": 4}
+    cart.runs("cart-00002", ready=1, replicas=4)
+    cart.rests()
+    assert cart.traffic == ["cart-00001 100"]
+    cart.runs("cart-00002", ready=4, replicas=4)
+    cart.rests()
+    assert cart.traffic == ["cart-00002 100"]
+
+
+def test_who_takes_over_does_not_wait_for_replicas_that_cannot_come() -> None:
+    cart = shop()
+    cart.has("two")
+    cart.rests()
+    cart.runs("cart-00002", ready=3, replicas=4, reason="Unschedulable")
+    cart.rests()
+    assert cart.traffic == ["cart-00002 100"]
+
+
+def test_who_takes_over_gradually_begins_small() -> None:
+    cart = shop(rollout={"duration": "60s"})
+    cart.controller.store.scale(revision_key(CART, "cart-00001"), 4)
+    cart.has("two", rollout={"duration": "60s"})
+    cart.rests()
+    assert cart.replicas == {"cart-00001": 4, "cart-00002": 1}
+
+
 def test_a_look_at_rest_changes_nothing() -> None:
     cart = shop()
     before, outcome = cart.changes, cart.outcome

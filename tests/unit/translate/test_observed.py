@@ -376,7 +376,7 @@ def test_one_of_three_replicas_makes_an_origin_ready_and_it_says_how_many_and_wh
     ready = pod(three, name="a", ready=True)
     assert state(seen(ready, pod(three, name="b"), service=three)) == (READY, "", "1 of 3 replicas take requests")
     observation = seen(ready, pod(three, crashed(), name="b"), service=three)
-    assert state(observation)[:2] == (READY, "")
+    assert state(observation)[:2] == (READY, "CrashLoopBackOff")
     assert observation.message == '1 of 3 replicas take requests; CrashLoopBackOff: container "app": exit code 1'
 
 

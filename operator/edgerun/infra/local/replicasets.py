@@ -104,4 +104,4 @@ def _state(replicas: Sequence[Replica], wanted: int) -> State:
     if not ready:
         return worst
     others = f"; {worst.reason}: {worst.message}" if worst.reason else ""
-    return State(OriginPhase.READY, message=f"{ready} of {wanted} replicas take requests{others}")
+    return State(OriginPhase.READY, reason=worst.reason, message=f"{ready} of {wanted} replicas take requests{others}")

@@ -1,5 +1,6 @@
 """A revision as an object that is there, and as this package looks at it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ...api import GROUP
@@ -38,9 +39,14 @@ def looked_at(
     status: OriginRevisionStatus,
     observed: OriginObservation | None,
     epoch: Epoch = AWAKE,
+    *,
+    takes_over: bool = False,
 ) -> Revision:
-    """As it is now. `status` is what is remembered of it, which what is in `one` may not be any more."""
+    """As it is now. `status` is what is remembered of it, which what is in `one` may not be any more. Who takes over
+    from others is ready with all of its replicas, or those that come to something."""
     seen = observed or _NOTHING
+    if takes_over and _grows(seen):
+        seen = replace(seen, phase=OriginPhase.STARTING)
     asleep = epoch.cold and status.proven and not (epoch.sleep is Sleep.WAKING and seen.phase is OriginPhase.FAILED)
     return Revision(
         name=one.metadata.name,
@@ -55,6 +61,11 @@ def looked_at(
         last_active=status.last_active,
         kept=one.metadata.annotations.get(KEEP) == "true",
     )
+
+
+def _grows(seen: OriginObservation) -> bool:
+    """Whether more replicas are on their way, and nothing is known to be wrong with them."""
+    return seen.phase is OriginPhase.READY and len(seen.endpoints) < (seen.replicas or 0) and not seen.reason
 
 
 def _time(written: str) -> datetime:
