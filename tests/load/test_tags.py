@@ -13,12 +13,14 @@ pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]
 
 ECHO = Path(__file__).parents[1] / "support" / "origins.py"
 MOVES = 20
+GREEN = {"knative-serving-tag": "green"}
 ROUTES = """
 apiVersion: edgerun.dev/v1alpha1
 kind: EdgeRoute
 metadata: {name: shop}
 spec:
   hostnames: [shop.test]
+  tagHeader: true
   rules: [{origins: [{service: {name: cart}}]}]
 ---
 apiVersion: edgerun.dev/v1alpha1
@@ -44,8 +46,8 @@ spec:
 ---"""
 
 
-async def answers(here: Standalone, host: str, name: str) -> bool:
-    return (await here.get(host=host)).header("x-origin") == name
+async def answers(here: Standalone, host: str, name: str, **headers: str) -> bool:
+    return (await here.get(host=host, headers=[*headers.items()])).header("x-origin") == name
 
 
 async def test_twenty_moves_of_a_tag_fail_no_request(tmp_path: Path) -> None:
@@ -59,6 +61,7 @@ async def test_twenty_moves_of_a_tag_fail_no_request(tmp_path: Path) -> None:
             load(here.port, host="shop.test", connections=1) as whole,
             load(here.port, host="green-shop.test", connections=2) as of_the_host,
             load(here.port, host="preview.test", connections=2) as of_the_rule,
+            load(here.port, host="shop.test", headers=GREEN, connections=1) as of_the_header,
         ):
             for number in range(MOVES):
                 name, revision = (("one", "cart-00001"), ("two", "cart-00002"))[number % 2]
@@ -67,6 +70,7 @@ async def test_twenty_moves_of_a_tag_fail_no_request(tmp_path: Path) -> None:
                 for host in ("green-shop.test", "preview.test"):
                     await eventually(partial(answers, here, host, name), within_s=10)
                 assert await answers(here, "shop.test", "one")
-        for result in (whole, of_the_host, of_the_rule):
+                assert await answers(here, "shop.test", name, **GREEN)
+        for result in (whole, of_the_host, of_the_rule, of_the_header):
             assert result.answered > 100
             assert result.failed == 0, result
