@@ -46,6 +46,7 @@ from .names import app_cluster
 from .world import Edge, Endpoint
 
 LISTENER_NAME = "guard"
+QUEUED, LEAST_QUEUE = 10, 100
 CALLER_HEADER = "x-edgerun-caller"
 # In an environment of CGI or WSGI a dash and an underscore are the same.
 _OWN_HEADERS = "[xX][-_][eE][dD][gG][eE][rR][uU][nN]([-_].*)?"
@@ -72,6 +73,12 @@ class Guard:
     concurrency: int = 0
     queue: int = 0
     http2: bool = False
+
+
+def queue(concurrency: int) -> int:
+    """How many requests wait in front of an app that may have so many: ten times as many, as with Knative, and no fewer
+    than its 100, so that a burst for the only replica lasts until others have started."""
+    return max(LEAST_QUEUE, QUEUED * concurrency) if concurrency else 0
 
 
 def static_resources(guard: Guard) -> dict[str, Any]:

@@ -19,14 +19,13 @@ from typing import Any
 from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService, PodSpec
 from .bootstrap import guard_bootstrap
 from .envoy_pods import ADMIN_SOCKET, USER, EnvoyContainer, channel, config_files, container, probe, volumes
-from .guard import Guard, static_resources
+from .guard import Guard, queue, static_resources
 from .identities import guard_fleet
 from .labels import ANY_EDGE, origin_object_name, origin_selector
 from .plan import Manifest
 from .world import Endpoint, Installation
 
 DEFAULT_GRACE_S = 30  # Kubernetes' own
-QUEUED = 10  # requests that wait, for each that the app may have
 PREFIX = f"{GUARD_CONTAINER}-"  # of its volumes; no user's begins so
 RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "10m", "memory": "80Mi"}, "limits": {"memory": "192Mi"}}
 _PORT, _PROBES_PORT = "edgerun-guard", "edgerun-probes"  # such a name has 15 characters at most
@@ -91,7 +90,7 @@ def _guard(service: OriginService, trust_domain: str) -> Guard:
         listen_port=GUARD_PORT,
         probes_port=GUARD_PROBES_PORT,
         concurrency=concurrency,
-        queue=concurrency * QUEUED,
+        queue=queue(concurrency),
         http2=service.container.http2,
     )
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from ...translate import guard
 from ...translate.bootstrap import GUARD_HEAP_BYTES, bootstrap
-from ...translate.guard_pods import QUEUED
 from ...translate.identities import guard_fleet
 from ...translate.plan import Running
 from ...translate.world import Endpoint
@@ -133,7 +132,7 @@ class Guard:
             listen_port=port,
             address=ADDRESS,
             concurrency=concurrency,
-            queue=concurrency * QUEUED,
+            queue=guard.queue(concurrency),
             http2=self._origin.container.http2,
         )
 
