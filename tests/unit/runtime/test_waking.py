@@ -455,6 +455,24 @@ def test_without_reports_it_does_not_go_to_sleep() -> None:
     shop.until(Sleep.ASLEEP)
 
 
+def test_a_replica_that_has_yet_to_go_is_not_taken_for_one_that_was_woken() -> None:
+    shop = Shop()
+    one, other = shop.envoys
+    while shop.epoch.sleep is not Sleep.ASLEEP:
+        shop.passes()
+        for _ in range(3):
+            shop.takes(one)
+            shop.takes(other)
+    shop.asks(one)
+    shop.observes()
+    shop.passes(3)
+    assert (shop.epoch.sleep, one.held.total()) == (Sleep.ASLEEP, 1)
+    ports = set(shop.pods)
+    shop.goes_on(2)
+    assert (shop.epoch.sleep, one.under_way.total(), shop.lost) == (Sleep.AWAKE, 1, [])
+    assert not ports & set(shop.pods)
+
+
 def test_what_cannot_start_goes_back_to_sleep_under_another_name() -> None:
     shop = asleep()
     number, shop.starts = shop.epoch.number, False

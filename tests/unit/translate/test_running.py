@@ -1,15 +1,19 @@
 """How many replicas follow from what was decided, from what runs, and from what the user set."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
 from edgerun.api.originservice import OriginService, Replicas
+from edgerun.translate.observed import origin_observation
 from edgerun.translate.phases import OriginPhase
+from edgerun.translate.revisions.replicas import Need, Role
+from edgerun.translate.revisions.wishes import first_look
 from edgerun.translate.running import LOCAL_MOST
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Endpoint, Installation, OriginObservation
+from edgerun.translate.world import Endpoint, Epoch, Installation, OriginObservation, Sleep
 from support.objects import origin_service, world
 
 PLACE = Installation(namespace="edgerun-system", image="edgerun")
@@ -51,6 +55,32 @@ def test_the_decision_counts_within_the_bounds_and_before_it_what_runs(
     (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
     (run,) = plan.running
     assert deployment["spec"]["replicas"] == run.replicas == wanted
+
+
+@pytest.mark.parametrize(
+    ("epoch", "wanted"),
+    [
+        (Epoch(7, Sleep.CLOSING, before=3), 1),
+        (Epoch(7, Sleep.ASLEEP), 0),
+        (Epoch(7, Sleep.WAKING), 2),
+        (Epoch(7), 1),
+    ],
+)
+def test_who_sleeps_has_none_and_the_deployment_tells_the_epoch(epoch: Epoch, wanted: int) -> None:
+    service = scaled(minScale=0, activationScale=2)
+    looked = replace(first_look(service), needs=(Need("cart-00001", Role.ROUTED, 0, reachable=True),))
+    here = world(
+        service,
+        scales={service.key: 0},
+        epochs={service.key: epoch},
+        observations={service.key: observed(1)},
+        revised={service.key: looked},
+        installation=PLACE,
+    )
+    plan = translate(here)
+    (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == wanted
+    assert origin_observation(service, "cart-00001", deployment, ()).epoch == 7
 
 
 def test_a_machine_has_no_room_for_a_hundred_processes() -> None:
