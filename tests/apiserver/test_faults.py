@@ -198,6 +198,7 @@ async def test_writes_that_the_server_refuses_at_first_are_made_good(
         await scene.says("EdgeRoute", "late", "Programmed", "True")
         await eventually(lambda: deployed(client, scene, "late"), within_s=15, step_s=0.1)
         await scene.says("OriginService", "late", "ContainerHealthy", "Unknown")
+        await scene.quiet()
         waits = [write for write in scene.written if write.status == status]
         assert len(waits) >= 3
         if status == 429:
