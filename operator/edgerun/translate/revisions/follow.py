@@ -18,7 +18,7 @@ from . import traffic
 from .collection import DEFAULT, Retention, collectable
 from .creation import Current, Wanted, current, highest
 from .judgement import Evidence, Order, awaited, judged, told
-from .latest import explained, latest_ready
+from .latest import latest_ready
 from .memory import Memory
 from .replicas import Duties, Need, needs
 from .revision import Notice, Revision, Revisions, by_name
@@ -56,7 +56,7 @@ class Facts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """`made` is to be created, `collected` to be deleted, and `revisions` are those that are there, with what is to be
-    remembered of each. `created` and `routed` say what is in the way of the two, `rolled_back` what was decided."""
+    remembered of each. `routed` says why the wished traffic is not in effect, `rolled_back` what was decided."""
 
     memory: Memory
     assignment: Assignment
@@ -66,7 +66,6 @@ class Outcome:
     collected: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     problems: tuple[Problem, ...] = ()
-    created: Notice | None = None
     routed: Notice | None = None
     rolled_back: Notice | None = None
     again: datetime | None = None
@@ -121,7 +120,6 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
         collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),
         needs=needs(revisions, duties, min_scale=wish.min_scale),
         problems=(*found.problems, *route.problems),
-        created=explained(found.revision, ready),
         routed=route.notice,
         rolled_back=told(route.rollout, ready),
         again=due(route.rollout, facts.now) if forgotten or not found.new else facts.now,
