@@ -68,14 +68,17 @@ async def shop(tmp_path: Path) -> AsyncIterator[Standalone]:
         yield here
 
 
-async def test_it_goes_to_zero_and_the_first_request_wakes_it(shop: Standalone) -> None:
-    assert (await shop.get()).status == 200
-    await asleep(shop)
-    await eventually(lambda: not processes(shop), within_s=SLEEPS_WITHIN_S)
-    answers = await asyncio.gather(*(shop.get() for _ in range(50)))
-    assert [one.status for one in answers] == [200] * 50
-    assert len(processes(shop)) == 1
-    assert shop.runtime.controller.store.scales[CART] == 1
+@pytest.mark.parametrize("guard", ["Enabled", "Disabled"])
+async def test_it_goes_to_zero_and_the_first_request_wakes_it(tmp_path: Path, guard: str) -> None:
+    async with standalone(tmp_path, SHOP.replace("Disabled", guard)) as shop:
+        await shop.until("cart", kind="OriginService")
+        assert (await shop.get()).status == 200
+        await asleep(shop)
+        await eventually(lambda: not processes(shop), within_s=SLEEPS_WITHIN_S)
+        answers = await asyncio.gather(*(shop.get() for _ in range(50)))
+        assert [one.status for one in answers] == [200] * 50
+        assert len(processes(shop)) == 1
+        assert shop.runtime.controller.store.scales[CART] == 1
 
 
 async def test_again_and_again_through_zero_with_a_burst_at_every_step_of_it(shop: Standalone) -> None:
