@@ -320,7 +320,7 @@ class ClusterRuntime:
         logger.info("%s: %s", scaled.key, scaled)
         raw = self._raw.get(scaled.service)
         if raw and self._may_promise():
-            self._herald.tell(raw, events.scaled(f"{scaled.key.name}: {scaled}"))
+            self._herald.tell(raw, events.scaled(str(scaled)))
 
     def _scaled_by_hand(self, raw: Object, before: int) -> bool:
         """Anybody may scale a revision; its load, and its bounds, decide from there on."""

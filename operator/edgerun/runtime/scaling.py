@@ -67,7 +67,7 @@ class Scaled:
     why: str
 
     def __str__(self) -> str:
-        return f"Scaled from {self.before} to {self.after}: {self.why}"
+        return f"Scaled {self.key.name} from {self.before} to {self.after}: {self.why}"
 
 
 class _Revision(NamedTuple):

@@ -106,7 +106,7 @@ def test_a_burst_is_followed_within_its_window_and_down_again_after_the_window()
     assert cart.passes(6, 340.0)[-1] == 5
     assert cart.passes(59, 0.0)[-1] == 5, "in panic nothing is taken away"
     assert cart.passes(20) == [5, 2, 1]
-    assert str(cart.scaled[0]) == "Scaled from 1 to 2: 113 concurrent requests, target 70 a replica"
+    assert str(cart.scaled[0]) == "Scaled cart-00001 from 1 to 2: 113 concurrent requests, target 70 a replica"
 
 
 def test_what_was_decided_is_written_once() -> None:

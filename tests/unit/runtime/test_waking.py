@@ -357,13 +357,13 @@ def asleep(**scales: Any) -> Shop:
 
 def test_without_requests_it_goes_to_sleep_after_its_window_and_the_first_one_wakes_it() -> None:
     shop = asleep()
-    assert [str(one) for one in shop.scaled] == ["Scaled from 1 to 0: no request within 6s"]
+    assert [str(one) for one in shop.scaled] == ["Scaled cart-00001 from 1 to 0: no request within 6s"]
     one, _ = shop.envoys
     shop.asks(one)
     assert one.held.total() == 1
     shop.goes_on(1)
     assert (one.held.total(), one.under_way.total(), shop.lost) == (0, 1, [])
-    assert str(shop.scaled[-1]) == "Scaled from 0 to 1: a request waits for it"
+    assert str(shop.scaled[-1]) == "Scaled cart-00001 from 0 to 1: a request waits for it"
 
 
 def test_many_wait_and_one_decision_is_made() -> None:
@@ -482,7 +482,7 @@ def test_what_cannot_start_goes_back_to_sleep_under_another_name() -> None:
     assert shop.epoch.sleep is Sleep.WAKING
     shop.until(Sleep.ASLEEP)
     assert shop.epoch.number > number
-    assert str(shop.scaled[-1]) == "Scaled from 1 to 0: it did not start within 631 s"
+    assert str(shop.scaled[-1]) == "Scaled cart-00001 from 1 to 0: it did not start within 631 s"
 
 
 def test_who_may_not_sleep_any_more_wakes_without_a_request() -> None:
