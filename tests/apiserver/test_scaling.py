@@ -17,7 +17,8 @@ from support.scene import WITHIN_S, Object, Scene, premises, under_load
 
 pytestmark = pytest.mark.timeout(240)
 SCALED = re.compile(
-    r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): (\d+) requests per second, target 10 a replica"
+    r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): "
+    r"(\d+) requests per second, target 10 a replica"
 )
 
 
