@@ -78,8 +78,8 @@ class Site:
 @pytest.fixture
 def site(kubectl: Kubectl, release: Release, image: str) -> Any:
     shop = Shop.of(kubectl)
+    shop.open(origin_service("cart", image, said="v1"), edge_route("cart", shop.host("cart"), "cart"))
     with release.edge() as edge:
-        shop.open(origin_service("cart", image, said="v1"), edge_route("cart", shop.host("cart"), "cart"))
         yield Site(shop, image, edge)
 
 

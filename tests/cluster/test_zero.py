@@ -82,8 +82,10 @@ class Site:
 
 @pytest.fixture
 def site(kubectl: Kubectl, release: Release, image: str) -> Iterator[Site]:
+    shop = Shop.of(kubectl)
+    shop.open(edge_route("first", shop.host("first")))  # which is what makes the edge
     with release.edge() as edge:
-        yield Site(Shop.of(kubectl), image, edge)
+        yield Site(shop, image, edge)
 
 
 async def test_it_goes_to_zero_and_each_burst_that_wakes_it_is_answered(site: Site) -> None:
