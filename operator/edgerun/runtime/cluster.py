@@ -15,11 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from ..api import originrevision
 from ..api.meta import ObjectKey, object_key
-from ..api.originrevision import OriginRevision
 from ..credentials.clock import SteadyClock
 from ..credentials.serving import server_credentials
 from ..errors import ApiError
@@ -32,14 +29,11 @@ from ..infra.kubernetes.yielding import Yielding
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
-from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
-from ..sources.workloads import made_by, owner_of, revision_of
-from ..translate import events
+from ..sources.workloads import made_by
+from ..translate.events import Occurrence
 from ..translate.leadership import xds_endpoint
-from ..translate.names import revision_key
 from ..translate.plan import Plan
-from ..translate.references import wanted
 from ..translate.world import Edge, Installation
 from . import http, parts
 from .board import Status, as_document, from_document
@@ -48,13 +42,8 @@ from .controller import Controller
 from .default_edge import DefaultEdge
 from .envoy import refusal
 from .leading import Leading
-from .observing import Observing
-from .passage import Passage
-from .revising import Revising
-from .scaling import Scaled, Scaling
-from .succession import Succession
+from .origins import Origins
 from .vital_signs import vital_signs
-from .waking import Waking
 from .witness import Witness
 
 _TIMING, _PACE = Timing(), Pace()
@@ -102,7 +91,7 @@ class ClusterRuntime:
             before=self._shown,
             trusts_status=True,
             authenticate=parts.authenticator(
-                place, client, metrics, guards=lambda account: self.observing.guards.fleet(account)
+                place, client, metrics, guards=lambda account: self.origins.observing.guards.fleet(account)
             ),
             rebuilding=metrics.rebuilding,
             traffic=metrics,
@@ -116,40 +105,25 @@ class ClusterRuntime:
             lambda: server_credentials(lambda: self.rotation.server),
             self.controller.crew_complete,
         )
-        self.applier = Applier(
-            client, self.leader.valid, self, lambda raw: made_by(raw, place), Yielding(self._scaled_by_hand)
-        )
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
+        self.origins = Origins(self.controller, place, client, metrics, self.statuses.shown, self._tell_of)
+        self.applier = Applier(
+            client, self.leader.valid, self, lambda raw: made_by(raw, place), Yielding(self.origins.scaled_by_hand)
+        )
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
-        self.waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled, woke=metrics.woken)
-        self.observing = Observing(self.controller.store, self.waking.observe)
-        self.succession = Succession(
-            self.observing, self.controller.caught_up, lambda: self.controller.store.changed(urgent=True)
-        )
-        self.scaling = Scaling(
-            self.controller.store,
-            self.controller.loads,
-            local=False,
-            told=self._scaled,
-            world=self.controller.world,
-            rest=self.waking.rest,
-        )
-        self.revising = Revising(self.controller, local=False, shown=self.statuses.shown)
-        self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
             here,
             self.controller,
             lambda: self.wire.authorities,
             reunited=self.leading.reunited,
-            expected=self.observing.guards.ready,
+            expected=self.origins.observing.guards.ready,
         )
         self._children = Children(
-            client, self.applier, self.observing, object_key(xds_endpoint(place, settings.pod_ip))
+            client, self.applier, self.origins.observing, object_key(xds_endpoint(place, settings.pod_ip))
         )
         self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
         self._witness = Witness(self._herald.tell)
         self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
-        self._unread: set[ObjectKey] = set()  # OriginRevisions
         self._raw: dict[ObjectKey, Object] = {}  # with the status, as the API server has it
         self._synced = asyncio.Event()
         self._settled = asyncio.Event()
@@ -182,11 +156,7 @@ class ClusterRuntime:
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
-            ("scaling", self.scaling.run(self.leading.leads)),
-            ("waking", self.waking.run(self.leading.leads)),
-            ("succession", self.succession.run(self.leading.reunion)),
-            ("revising", self.revising.run(self.leading.leads)),
-            ("references", self.references.run(self.leading.leads)),
+            *self.origins.tasks(self.leading),
         )
 
     async def _control(self) -> None:
@@ -219,7 +189,7 @@ class ClusterRuntime:
             self._see(key, change)
         else:
             self._forget(key)
-        self.observing.look(key)
+        self.origins.observing.look(key)
 
     def _see(self, key: ObjectKey, seen: Seen) -> None:
         before = self._raw.get(key)
@@ -229,7 +199,9 @@ class ClusterRuntime:
         self.controller.store.apply(seen)
         self.statuses.see(key, seen.raw)
         if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
-            self.references.hasten(key.namespace)  # a Secret that was changed with it is not to follow much later
+            self.origins.references.hasten(
+                key.namespace
+            )  # a Secret that was changed with it is not to follow much later
 
     def _forget(self, key: ObjectKey) -> None:
         raw = self._raw.pop(key, None)
@@ -255,19 +227,16 @@ class ClusterRuntime:
     def _feed_workload(self, key: ObjectKey, change: Change) -> None:
         if isinstance(change, Seen):
             if key.kind in parts.OBSERVED:
-                self.observing.see(change.raw)
+                self.origins.observing.see(change.raw)
             if key.kind != "Pod":
                 self.applier.see(change.raw)
         else:
-            self.observing.gone(key)
+            self.origins.observing.gone(key)
             self.applier.gone(key)
 
     def _feed_revision(self, key: ObjectKey, change: Change) -> None:
-        """One that cannot be read is left as it is, with what runs of it."""
-        self._unread.discard(key)
         raw = change.raw if isinstance(change, Seen) else None
-        revision = self._read_revision(key, raw) if raw and made_by(raw, self._place) else None
-        self.observing.revise(key, revision)
+        self.origins.revise(key, raw)
         if raw:
             self._raw[key] = raw
             self.statuses.see(key, raw)
@@ -275,27 +244,11 @@ class ClusterRuntime:
             self._raw.pop(key, None)
             self.statuses.gone(key)
 
-    def _read_revision(self, key: ObjectKey, raw: Object) -> OriginRevision | None:
-        try:
-            return msgspec.convert(raw, OriginRevision)
-        except msgspec.ValidationError as error:
-            self._unread.add(key)
-            logger.error("%s cannot be read, and is left alone: %s", key, error)
-            return None
-
-    def _spared(self, raw: Object) -> bool:
-        """Refused since this replica began, an object has no version here, and yet one that serves."""
-        owner, revision = owner_of(raw), revision_of(raw)
-        entry = self.controller.store.entries.get(owner) if owner else None
-        if owner is None or (entry and entry.serving is None) or self.succession.spares(raw):
-            return True
-        return ObjectKey(originrevision.KIND, owner.namespace, revision) in self._unread
-
     def _act(self, plan: Plan) -> None:
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
-        self.applier.want(manifests, spared=self._spared)
+        self.applier.want(manifests, spared=self.origins.spares)
         self._default_edge.look(self.controller.store.entries)
-        self.references.want(wanted(one.service for one in plan.running))
+        self.origins.act(plan)
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:
@@ -310,35 +263,20 @@ class ClusterRuntime:
         self.metrics.applied(kind, result)
 
     def refused(self, manifest: Object, error: ApiError | None) -> None:
-        self.observing.refused(manifest, error)
+        self.origins.observing.refused(manifest, error)
 
     def stored(self, raw: Object) -> None:
         if raw["kind"] == "Service":  # what is watched tells of itself
-            self.observing.see(raw)
+            self.origins.observing.see(raw)
 
-    def _scaled(self, scaled: Scaled) -> None:
-        logger.info("%s: %s", scaled.key, scaled)
-        raw = self._raw.get(scaled.service)
+    def _tell_of(self, key: ObjectKey, event: Occurrence) -> None:
+        raw = self._raw.get(key)
         if raw and self._may_promise():
-            self._herald.tell(raw, events.scaled(str(scaled)))
-
-    def _scaled_by_hand(self, raw: Object, before: int) -> bool:
-        """Anybody may scale a revision; its load, and its bounds, decide from there on."""
-        owner, revision = owner_of(raw), revision_of(raw)
-        if owner is None or not revision:
-            return False
-        after = raw["spec"]["replicas"]
-        self.scaling.take_over(revision_key(owner, revision), after)
-        self.controller.store.changed(urgent=True)
-        regarding = self._raw.get(owner)
-        if regarding and self._may_promise():
-            self._herald.tell(regarding, events.scaled_by_hand(revision, before, after))
-        return True
+            self._herald.tell(raw, event)
 
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
-        self.revising.gained()
-        self.waking.forget()
+        self.origins.gained()
         self.leading.gained()
         self.issuing.gained()
         self.applier.nudge(UNWATCHED)
@@ -347,10 +285,7 @@ class ClusterRuntime:
 
     def _lost(self) -> None:
         self.leading.lost()
-        self.references.forget()
-        self.scaling.forget()
-        self.waking.forget()
-        self.revising.lost()
+        self.origins.lost()
         self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:
