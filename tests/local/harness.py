@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgerun.api.meta import ObjectKey, ObjectMeta
-from edgerun.api.originservice import (
+from edgerun.api.originservice import Guarding, OriginService, OriginServiceSpec
+from edgerun.api.templates import (
     Container,
     ContainerPort,
     EnvVar,
-    Guarding,
     HTTPGetAction,
-    OriginService,
-    OriginServiceSpec,
     PodSpec,
     Probe,
     TCPSocketAction,

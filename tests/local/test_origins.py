@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgerun.api.originservice import ContainerPort, HTTPGetAction, HTTPHeader, OriginService, TCPSocketAction
+from edgerun.api.originservice import OriginService
+from edgerun.api.templates import ContainerPort, HTTPGetAction, HTTPHeader, TCPSocketAction
 from edgerun.infra.local import ports
 from edgerun.infra.local.site import Timing
 from edgerun.translate.phases import OriginPhase

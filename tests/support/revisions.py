@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from edgerun.api.originservice import Share, Template, TrafficTarget
+from edgerun.api.originservice import Share, TrafficTarget
+from edgerun.api.templates import Template
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.creation import Wanted
 from edgerun.translate.revisions.follow import Facts, Wish

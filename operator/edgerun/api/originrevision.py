@@ -6,7 +6,8 @@ The operator writes it and people read it. Which OriginService it belongs to is 
 from datetime import datetime
 
 from .meta import Condition, Frozen, ObjectKey, ObjectMeta
-from .originservice import Replicas, Template
+from .originservice import Replicas
+from .templates import Template
 
 KIND = "OriginRevision"
 

@@ -12,13 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .durations import seconds
-from .originservice import (
-    DEFAULT_CONTAINER_PORT,
-    GUARD_CONTAINER,
-    GUARD_PORT,
-    GUARD_PROBES_PORT,
-    RESERVED_VOLUME_PREFIX,
-)
+from .originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, RESERVED_VOLUME_PREFIX
+from .templates import DEFAULT_CONTAINER_PORT
 
 Value = Any  # as it comes from YAML or JSON, completed
 Twin = Callable[[Value], bool]

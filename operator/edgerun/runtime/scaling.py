@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from ..api.meta import ObjectKey
-from ..api.originservice import Metric, OriginService, Template
+from ..api.originservice import Metric, OriginService
+from ..api.templates import Template
 from ..autoscale import knobs
 from ..autoscale.autoscaler import LONGEST_GAP_S, Autoscaler, Outcome
 from ..autoscale.knobs import Knobs

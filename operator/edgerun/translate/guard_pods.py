@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService, PodSpec
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService
+from ..api.templates import PodSpec
 from .bootstrap import guard_bootstrap
 from .envoy_pods import ADMIN_SOCKET, USER, EnvoyContainer, channel, config_files, container, probe, volumes
 from .guard import Guard, queue, static_resources

@@ -7,14 +7,16 @@ Trap: pods that were made before a Secret or ConfigMap of the revision changed a
 them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
+from ..api.templates import Probe
+from .doors import Door, door
 from .labels import EPOCH, revision_selector
 from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
@@ -52,20 +54,25 @@ class Trouble:
 
 
 def origin_observation(
-    service: OriginService, revision: str, deployment: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
+    service: OriginService,
+    revision: str,
+    deployment: Mapping[str, Any] | None,
+    pods: Sequence[Mapping[str, Any]],
+    answered: Set[Door] = frozenset(),
 ) -> OriginObservation:
-    """Of the `revision` whose template `service` has; `pods` may hold those of others, too."""
+    """Of the `revision` whose template `service` has; `pods` may hold those of others, too. Who `answered` takes
+    requests, whatever the kubelet says."""
     wanted = revision_selector(service.metadata.name, revision)
     mine = present(service, wanted, pods)
     if deployment is None:
-        return OriginObservation(OriginPhase.PENDING, endpoints(service, mine), message=_NOT_THERE)
+        return OriginObservation(OriginPhase.PENDING, endpoints(service, mine, answered), message=_NOT_THERE)
     there = msgspec.convert(deployment, Deployment)
     made_with = rolled(there)
     newest = [pod for pod in mine if pod.metadata.annotations.get(MARK, "") == made_with.mark]
-    phase, reason, message = _state(service, there, newest)
+    phase, reason, message = _state(service, there, newest, answered)
     epoch, replicas = there.metadata.annotations.get(EPOCH, ""), there.spec.replicas
     number = int(epoch) if epoch.isdecimal() else 0
-    return OriginObservation(phase, endpoints(service, mine), reason, message, made_with, replicas, number)
+    return OriginObservation(phase, endpoints(service, mine, answered), reason, message, made_with, replicas, number)
 
 
 _NOT_THERE = "the Deployment of this revision is not there yet"
@@ -91,32 +98,37 @@ def _variables(spec: PodSpec) -> Mapping[str, str]:
     return next((variables for variables in every if SERVICE in variables), {})
 
 
-def endpoints(service: OriginService, pods: Iterable[Pod]) -> tuple[Endpoint, ...]:
+def endpoints(service: OriginService, pods: Iterable[Pod], answered: Set[Door] = frozenset()) -> tuple[Endpoint, ...]:
     """Those of the pods that take requests."""
-    return tuple(sorted({endpoint for pod in pods for endpoint in _endpoint(pod, service)}))
+    taking = (pod for pod in pods if pod.status.pod_ip and _takes_requests(pod, answered))
+    return tuple(sorted({_endpoint(pod, service) for pod in taking}))
 
 
-def _endpoint(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
-    if not (is_ready(pod) and pod.status.pod_ip):
-        return
+def _endpoint(pod: Pod, service: OriginService) -> Endpoint:
     if any(container.name == GUARD_CONTAINER for container in pod.spec.init_containers):
-        yield Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
-    else:
-        port = _variables(pod.spec).get(PORT, "")
-        yield Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
+        return Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
+    port = _variables(pod.spec).get(PORT, "")
+    return Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
+
+
+def _takes_requests(pod: Pod, answered: Set[Door]) -> bool:
+    return is_ready(pod) or (bool(answered) and door(pod) in answered)
 
 
 def is_ready(pod: Pod) -> bool:
     return found(pod.status.conditions, "Ready", "True") is not None
 
 
-def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]) -> tuple[OriginPhase, str, str]:
-    wanted, ready = deployment.spec.replicas, sum(map(is_ready, newest))
+def _state(
+    service: OriginService, deployment: Deployment, newest: Sequence[Pod], answered: Set[Door]
+) -> tuple[OriginPhase, str, str]:
+    unready = [pod for pod in newest if not _takes_requests(pod, answered)]
+    wanted, ready = deployment.spec.replicas, len(newest) - len(unready)
     if not wanted:
         return _NO_REPLICA
     if ready >= wanted:
         return OriginPhase.READY, "", ""
-    wrong = _explained(service, deployment, [pod for pod in newest if not is_ready(pod)])
+    wrong = _explained(service, deployment, unready)
     if not ready:
         return OriginPhase.FAILED if wrong.failed else OriginPhase.STARTING, wrong.reason, wrong.message
     others = f"; {wrong.reason}: {wrong.message}" if wrong.reason else ""

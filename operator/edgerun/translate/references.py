@@ -15,8 +15,9 @@ from hashlib import blake2b
 from ..api import GROUP, conditions
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import Container, OriginService, PodSpec, SecretRotation
+from ..api.originservice import OriginService, SecretRotation
 from ..api.pods import Deployment
+from ..api.templates import Container, PodSpec
 from .plan import Running
 from .world import Installation, Referred, Rolled, Version, World
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from ..api.durations import seconds
-from ..api.originservice import OriginService, Template
+from ..api.originservice import OriginService
+from ..api.templates import Template
 from .names import revision_key
 from .plan import Running
 from .revisions.follow import Outcome

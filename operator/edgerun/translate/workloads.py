@@ -15,7 +15,8 @@ import msgspec
 
 from ..api import API_VERSION, originrevision
 from ..api.originrevision import OriginRevisionSpec
-from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
+from ..api.originservice import KIND, OriginService
+from ..api.templates import DEFAULT_CONTAINER_PORT, Container, ContainerPort, PodSpec, Probe
 from .guard_pods import Sidecar, grace_s
 from .labels import EPOCH, origin_labels, origin_object_name, revision_labels, revision_selector
 from .plan import Running
@@ -23,7 +24,7 @@ from .references import MARK, RECORD, record
 from .revisions.revision import Revision
 from .world import Rolled
 
-PAUSE_S = 5  # from the end of a pod's readiness until every proxy has surely heard of it
+PAUSE_S = 2  # from the end of a pod's readiness until every proxy has surely heard of it
 PROGRESS_DEADLINE_S = 600
 SERVICE, PORT = "K_SERVICE", "PORT"
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 
-from ...api.originservice import Container
+from ...api.templates import Container
 from . import procfs
 from .launch import LaunchError
 from .process import Process

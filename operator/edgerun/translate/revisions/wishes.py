@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from ...api import GROUP
 from ...api.durations import seconds
-from ...api.originservice import OriginService, Template
+from ...api.originservice import OriginService
+from ...api.templates import Template
 from .creation import Wanted
 from .follow import Facts, Outcome, Wish, follow
 from .judgement import Order, Verb
