@@ -96,7 +96,7 @@ def _question(container: _Probed) -> Question | None:
     if not isinstance(asks, HTTPGetAction):
         return Question(port)
     headers = tuple((header.name, header.value) for header in asks.http_headers)
-    return Question(port, asks.path or "/", headers, tls=asks.scheme == "HTTPS")
+    return Question(port, f"/{asks.path.lstrip('/')}", headers, tls=asks.scheme == "HTTPS")
 
 
 def _number(port: int | str | None, there: Iterable[ContainerPort]) -> int | None:

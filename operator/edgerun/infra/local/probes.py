@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ...api.templates import Container
+from ..probes import Header, answers
 from . import procfs
 from .launch import LaunchError
 from .process import Process
 
 ADDRESS = "127.0.0.1"
 SHORTEST_PAUSE_S = 0.002
-Headers = tuple[tuple[str, str], ...]
-_ALWAYS: Headers = (("user-agent", "edgerun-probe"), ("connection", "close"))
 
 
 class Look(Enum):
@@ -35,7 +34,7 @@ class Target:
     port: int
     path: str | None
     timeout_s: float
-    headers: Headers = ()
+    headers: tuple[Header, ...] = ()
 
 
 def target(container: Container, port: int) -> Target:
@@ -67,35 +66,12 @@ async def look(where: Target, process: Process) -> Look:
     """One look. It lasts no longer than the probe's timeout."""
     try:
         async with asyncio.timeout(where.timeout_s):
-            answered = await _answers(where)
+            answered = await answers(ADDRESS, where.port, path=where.path, headers=where.headers)
     except (OSError, TimeoutError):
         return Look.NOT_YET
     if not answered:
         return Look.NOT_YET
     return Look.READY if await asyncio.to_thread(_is_theirs, where.port, process) else Look.STRANGER
-
-
-async def _answers(where: Target) -> bool:
-    reader, writer = await asyncio.open_connection(ADDRESS, where.port)
-    try:
-        if where.path is None:
-            return True
-        writer.write(_request(where))
-        status = (await reader.readline()).split()[1:2]
-        return bool(status) and status[0].isdigit() and 200 <= int(status[0]) < 400
-    except ValueError:  # a line without end: not HTTP
-        return False
-    finally:
-        writer.close()
-
-
-def _request(where: Target) -> bytes:
-    """The probe's own headers stand in the place of those that are always there."""
-    given = {name.lower() for name, _ in where.headers}
-    always = (("host", f"{ADDRESS}:{where.port}"), *_ALWAYS)
-    headers = (*(header for header in always if header[0].lower() not in given), *where.headers)
-    lines = [f"GET {where.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _is_theirs(port: int, process: Process) -> bool:
