@@ -6,7 +6,7 @@ An object that the API server will not have is an observation too: its owner's c
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ..errors import ApiError
 from ..infra.kubernetes.applier import TakenError
 from ..sources.store import Store
 from ..sources.workloads import UNREVISED, Workloads, owner_of, revision_of
+from ..translate.doors import Door
 from ..translate.fleets import fleet_observation
 from ..translate.labels import ORIGIN_SERVICE
 from ..translate.names import revision_key
@@ -27,6 +28,7 @@ from ..translate.predecessors import inherited
 from ..translate.revisions.wishes import first_look
 from ..translate.running import as_revision
 from ..translate.world import OriginObservation
+from .answers import Answers
 from .guard_pods import GuardPods
 
 _ASKED = re.compile(r"^[A-Z]+ /\S+: ")  # what was asked of the server: of no interest to whoever wrote the object
@@ -43,6 +45,7 @@ class Observing:
         self._store, self._observe = store, observe or store.observe
         self._workloads = Workloads(self.look)
         self.guards = GuardPods(self._workloads.find)
+        self.answers = Answers(self._workloads, self.look)
         self._revisions: dict[ObjectKey, dict[str, OriginRevision]] = {}  # by OriginService
         self._observed: dict[ObjectKey, frozenset[ObjectKey]] = {}  # the same, as they are in the store
         self._refusals: dict[ObjectKey, dict[ObjectKey, _Refused]] = {}  # owner -> object -> why it cannot be there
@@ -97,6 +100,7 @@ class Observing:
 
     def _look_at_origin(self, owner: ObjectKey) -> None:
         entry = self._store.entries.get(owner)
+        self.answers.look(owner)
         self.guards.look(owner, self._workloads.of(owner).pods if entry else ())
         serving = entry.serving if entry else None
         if entry and not isinstance(serving, OriginService):
@@ -114,7 +118,9 @@ class Observing:
         oldest = next(iter(versions), None)
         refusals = self._refusals.get(service.key, {}).values()
         for name in versions.keys() | {one.revision for one in refusals} - {UNREVISED}:
-            observed = self._own(versions[name], name) if name in versions else OriginObservation(OriginPhase.PENDING)
+            observed = OriginObservation(OriginPhase.PENDING)
+            if name in versions:
+                observed = self._own(versions[name], name, self.answers.of(service.key, name))
             if name == oldest:
                 before = self._workloads.of(service.key, UNREVISED)
                 observed = inherited(observed, versions[name], before.deployment, before.pods)
@@ -122,9 +128,9 @@ class Observing:
                 observed = replace(observed, phase=OriginPhase.FAILED, reason=refused.reason, message=refused.message)
             yield revision_key(service.key, name), observed
 
-    def _own(self, version: OriginService, name: str) -> OriginObservation:
+    def _own(self, version: OriginService, name: str, answered: Set[Door] = frozenset()) -> OriginObservation:
         there = self._workloads.of(version.key, name)
-        return origin_observation(version, name, there.deployment, there.pods)
+        return origin_observation(version, name, there.deployment, there.pods, answered)
 
     def _versions(self, service: OriginService) -> Mapping[str, OriginService]:
         """`service` as each of its revisions has it, the oldest first; when there is none, the one that will be."""

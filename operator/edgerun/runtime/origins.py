@@ -26,6 +26,7 @@ from ..translate.plan import Plan
 from ..translate.references import wanted
 from ..translate.world import Installation
 from .controller import Controller
+from .knocking import Knocking
 from .leading import Leading
 from .observing import Observing
 from .passage import Passage
@@ -51,8 +52,15 @@ class Origins:
         tell: Callable[[ObjectKey, Occurrence], None],
     ) -> None:
         self._store, self._place, self._tell = controller.store, place, tell
-        self.waking = Waking(self._store, Passage.of(controller), told=self._scaled, woke=metrics.woken)
+        self.waking = Waking(
+            self._store,
+            Passage.of(controller),
+            told=self._scaled,
+            wakes=lambda: self.knocking.wake(),
+            woke=metrics.woken,
+        )
         self.observing = Observing(self._store, self.waking.observe)
+        self.knocking = Knocking(self._store, self.observing.answers)
         self.succession = Succession(self.observing, controller.caught_up, lambda: self._store.changed(urgent=True))
         self.scaling = Scaling(
             self._store,
@@ -70,6 +78,7 @@ class Origins:
         return (
             ("scaling", self.scaling.run(leading.leads)),
             ("waking", self.waking.run(leading.leads)),
+            ("knocking", self.knocking.run(leading.leads)),
             ("succession", self.succession.run(leading.reunion)),
             ("revising", self.revising.run(leading.leads)),
             ("references", self.references.run(leading.leads)),

@@ -56,12 +56,13 @@ class _Life:
 
 @dataclass(slots=True)
 class Waking:
-    """`told` hears of who went to sleep or was woken, `woke` how long that took; `clock` is that of the reports, and
-    `stamp` never gives a number again, whichever process asks."""
+    """`told` hears of who went to sleep or was woken, `wakes` that somebody is waited for, `woke` how long that took;
+    `clock` is that of the reports, and `stamp` never gives a number again, whichever process asks."""
 
     store: Store
     passage: Passage
     told: Callable[[Scaled], None]
+    wakes: Callable[[], None] = lambda: None
     woke: Callable[[float], None] = lambda took_s: None
     clock: Callable[[], float] = time.monotonic
     stamp: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -160,6 +161,8 @@ class Waking:
             life.since = self.clock()
             life.empty = after.sleep is Sleep.WAKING or _is_empty(self.store.observations.get(key))
         self.store.sleep(key, after)
+        if after.sleep is Sleep.WAKING:
+            self.wakes()
 
     def _carry_out(self, key: ObjectKey, service: OriginService, before: Epoch, after: Epoch, for_s: float) -> None:
         scaling = service.spec.scaling

@@ -104,6 +104,13 @@ def endpoints(service: OriginService, pods: Iterable[Pod], answered: Set[Door] =
     return tuple(sorted({_endpoint(pod, service) for pod in taking}))
 
 
+def doors(pods: Iterable[Mapping[str, Any]]) -> frozenset[Door]:
+    """Where one may knock at those that the kubelet has not called ready, and that are not on their way out."""
+    read = (msgspec.convert(pod, Pod) for pod in pods)
+    waited_for = (pod for pod in read if not (is_ready(pod) or pod.metadata.deletion_timestamp))
+    return frozenset(found for found in map(door, waited_for) if found)
+
+
 def _endpoint(pod: Pod, service: OriginService) -> Endpoint:
     if any(container.name == GUARD_CONTAINER for container in pod.spec.init_containers):
         return Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
