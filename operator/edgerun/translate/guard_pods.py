@@ -22,7 +22,7 @@ from .bootstrap import guard_bootstrap
 from .envoy_pods import ADMIN_SOCKET, USER, EnvoyContainer, channel, config_files, container, probe, volumes
 from .guard import Guard, queue, static_resources
 from .identities import guard_fleet
-from .labels import ANY_EDGE, origin_object_name, origin_selector
+from .labels import ANY_EDGE, OPERATOR, origin_object_name, origin_selector
 from .plan import Manifest
 from .world import Endpoint, Installation
 
@@ -110,22 +110,29 @@ def open_ports(versions: Iterable[OriginService], endpoints: Iterable[Endpoint])
 
 
 def network_policy(
-    service: OriginService, place: Installation, ports: Iterable[int], head: Mapping[str, Any]
+    service: OriginService, place: Installation, ports: Iterable[int], doors: Iterable[int], head: Mapping[str, Any]
 ) -> Manifest:
-    """Only pods of the edge reach the origin's, and only at these ports.
+    """Only pods of the edge reach the origin's, and only at these ports; and the operator's those where it knocks while
+    a request waits, at the `doors`.
 
     The probes are let in by Kubernetes, for what comes from a pod's own node is never stopped; and nobody else needs
-    that port, unless it is opened by a policy of the user's: policies add up.
+    their port, unless it is opened by a policy of the user's: policies add up.
     """
-    edge = {
-        "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
-        "podSelector": {"matchLabels": dict(ANY_EDGE)},
-    }
+    rules = ((ANY_EDGE, tuple(ports)), (OPERATOR, tuple(doors)))
     return {
         **head,
         "spec": {
             "podSelector": {"matchLabels": dict(origin_selector(service.metadata.name))},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [edge], "ports": [{"port": port, "protocol": "TCP"} for port in ports]}],
+            "ingress": [_ingress(place, who, there) for who, there in rules if there],
         },
     }
+
+
+def _ingress(place: Installation, who: Mapping[str, str], ports: Iterable[int]) -> Mapping[str, Any]:
+    """Pods of the operator's own namespace are let in."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
+        "podSelector": {"matchLabels": dict(who)},
+    }
+    return {"from": [peer], "ports": [{"port": port, "protocol": "TCP"} for port in ports]}

@@ -17,6 +17,9 @@ REVISION = f"{GROUP}/revision"
 EPOCH = f"{GROUP}/epoch"  # an annotation of the Deployment of a revision that was at zero once
 _NAME = "app.kubernetes.io/name"
 _INSTANCE = "app.kubernetes.io/instance"
+_COMPONENT = "app.kubernetes.io/component"
+# The operator's own pods, as the chart labels them whatever the release is called.
+OPERATOR: Mapping[str, str] = {_NAME: "edgerun", _COMPONENT: "operator"}
 ANY_EDGE: Mapping[str, str] = {_NAME: EDGE_PREFIX, MANAGED_BY: MANAGER}  # the pods of all fleets
 
 

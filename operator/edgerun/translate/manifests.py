@@ -8,6 +8,7 @@ from typing import Any
 
 from ..api.edgeproxy import EdgeProxy
 from ..api.originservice import Ingress, OriginService
+from .doors import door_ports
 from .edge_pods import deployment
 from .envoy_pods import config_files
 from .guard_pods import guard_config, network_policy, open_ports, sidecar
@@ -54,7 +55,8 @@ def origin_manifests(service: OriginService, place: Installation, world: World) 
     if service.spec.access.ingress is Ingress.EDGE:
         head = origin_object("networking.k8s.io/v1", "NetworkPolicy", service)
         versions = [as_revision(service, revision.template) for revision in revisions]
-        yield network_policy(service, place, open_ports(versions, endpoints), head)
+        doors = sorted({port for version in versions for port in door_ports(version)})
+        yield network_policy(service, place, open_ports(versions, endpoints), doors, head)
 
 
 def revision_manifests(run: Running, place: Installation, world: World) -> Iterable[Manifest]:

@@ -38,6 +38,11 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "origins"
 CASES = cases(GOLDEN)
 ENVOY = Path(sys.executable).with_name("envoy")
 DRAIN_BYTES = 60 << 20  # what `edgerun drain` takes; 52 MB were measured
+OPERATORS_PODS = {  # as the chart labels them
+    "app.kubernetes.io/name": "edgerun",
+    "app.kubernetes.io/instance": "any",
+    "app.kubernetes.io/component": "operator",
+}
 SPEC = schema.strict(schema.kinds()[KIND].schema["properties"]["spec"])
 
 
@@ -66,14 +71,29 @@ def with_spec(service: OriginService, **changed: Any) -> OriginService:
     return msgspec.structs.replace(service, spec=msgspec.structs.replace(service.spec, **changed))
 
 
+def to_zero(service: OriginService) -> OriginService:
+    return with_spec(service, scaling=msgspec.structs.replace(service.spec.scaling, min_scale=0))
+
+
 def disabled(service: OriginService) -> OriginService:
     return with_spec(service, guard="Disabled")
 
 
 def ports(found: Mapping[str, Any]) -> list[int]:
+    """Where the edge is let in, and nobody else."""
     (rule,) = found["NetworkPolicy"]["spec"]["ingress"]
+    return let_in(rule)
+
+
+def let_in(rule: Mapping[str, Any]) -> list[int]:
     assert rule["from"], "everybody"
     return [port["port"] for port in rule["ports"]]
+
+
+def doors(service: OriginService) -> list[int]:
+    """Where the operator is let in, beside the edge."""
+    _, *rules = made(service)["NetworkPolicy"]["spec"]["ingress"]
+    return [port for rule in rules for port in let_in(rule)]
 
 
 def readable(found: Mapping[str, Any]) -> Any:
@@ -240,6 +260,28 @@ def test_only_pods_of_the_edge_are_let_in_and_only_at_the_guard() -> None:
     assert peer["podSelector"]["matchLabels"].items() <= edge_labels("blue").items()
     assert not peer["podSelector"]["matchLabels"].items() <= origin_labels("cart").items()
     assert ports(found) == [GUARD_PORT]
+
+
+def test_the_operator_is_let_in_where_it_knocks_at_pods_that_a_request_waits_for() -> None:
+    found = made(to_zero(origin_service("cart")))
+    edge, operator = found["NetworkPolicy"]["spec"]["ingress"]
+    assert (let_in(edge), let_in(operator)) == ([GUARD_PORT], [8080, GUARD_PROBES_PORT])
+    (peer,) = operator["from"]
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "edge-system"}}
+    assert peer["podSelector"]["matchLabels"].items() <= OPERATORS_PODS.items()
+    assert not peer["podSelector"]["matchLabels"].items() <= edge_labels("blue").items()
+
+
+def test_it_is_let_in_at_the_ports_of_probes_and_where_it_never_knocks_at_none() -> None:
+    probe = {"httpGet": {"port": "health"}}
+    named = origin_service(
+        "cart", ports=[{"containerPort": 80}, {"name": "health", "containerPort": 81}], readinessProbe=probe
+    )
+    assert doors(to_zero(disabled(named))) == [81]
+    assert doors(to_zero(disabled(origin_service("cart", ports=[{"containerPort": 9000}])))) == [9000]
+    for unasked in ({"exec": {"command": ["true"]}}, {"grpc": {"port": 8080}}, {"initialDelaySeconds": 3}):
+        assert doors(to_zero(origin_service("cart", readinessProbe=unasked))) == []
+    assert doors(named) == [], "it keeps a replica"
 
 
 def test_who_lets_all_in_has_no_policy_and_still_a_guard() -> None:
