@@ -27,6 +27,7 @@ from .plan import Manifest
 from .world import Endpoint, Installation
 
 DEFAULT_GRACE_S = 30  # Kubernetes' own
+PAUSE_S = 2  # from the end of a pod's readiness until every proxy has surely heard of it
 PREFIX = f"{GUARD_CONTAINER}-"  # of its volumes; no user's begins so
 RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "10m", "memory": "80Mi"}, "limits": {"memory": "192Mi"}}
 _PORT, _PROBES_PORT = "edgerun-guard", "edgerun-probes"  # such a name has 15 characters at most
@@ -52,6 +53,11 @@ def grace_s(spec: PodSpec) -> int:
     return DEFAULT_GRACE_S if given is None else given
 
 
+def pause_s(spec: PodSpec) -> int:
+    """For how long it serves on when it is told to end."""
+    return min(PAUSE_S, grace_s(spec) // 2)
+
+
 @lru_cache(maxsize=4_096)  # more than 1 ms each, and seldom another one
 def _sidecar(guard: Guard, place: Installation, drain_s: int) -> Sidecar:
     config_map = origin_object_name(guard.origin.name, "ConfigMap")
@@ -70,6 +76,7 @@ def _container(guard: Guard, place: Installation, drain_s: int) -> Mapping[str, 
             static=static_resources(guard),
         ),
         workers=1,  # or the limit of concurrency would hold for each
+        pause_s=PAUSE_S,
         drain_s=drain_s,
         # Named also for pods in the node's network, two of which are kept from one node by this.
         ports={_PORT: GUARD_PORT, _PROBES_PORT: GUARD_PROBES_PORT},

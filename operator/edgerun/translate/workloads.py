@@ -17,14 +17,13 @@ from ..api import API_VERSION, originrevision
 from ..api.originrevision import OriginRevisionSpec
 from ..api.originservice import KIND, OriginService
 from ..api.templates import DEFAULT_CONTAINER_PORT, Container, ContainerPort, PodSpec, Probe
-from .guard_pods import Sidecar, grace_s
+from .guard_pods import Sidecar, pause_s
 from .labels import EPOCH, origin_labels, origin_object_name, revision_labels, revision_selector
 from .plan import Running
 from .references import MARK, RECORD, record
 from .revisions.revision import Revision
 from .world import Rolled
 
-PAUSE_S = 2  # from the end of a pod's readiness until every proxy has surely heard of it
 PROGRESS_DEADLINE_S = 600
 SERVICE, PORT = "K_SERVICE", "PORT"
 
@@ -180,8 +179,7 @@ def _probe(probe: Probe, port: int | None) -> Mapping[str, Any]:
 
 def _pause(spec: PodSpec) -> Mapping[str, Any]:
     """A pod is told to end and taken from the edge at the same moment: until the edge knows, it serves on."""
-    pause_s = min(PAUSE_S, grace_s(spec) // 2)
-    return {"preStop": {"sleep": {"seconds": pause_s}}} if pause_s else {}
+    return {"preStop": {"sleep": {"seconds": pause_s(spec)}}} if pause_s(spec) else {}
 
 
 def _rights(container: Container) -> Mapping[str, Any]:
