@@ -184,7 +184,7 @@ def to_origin(namespace: str, name: str, service: str = "") -> dict[str, Any]:
     }
 
 
-async def origin_pod(scene: Scene, name: str) -> None:
+async def origin_pod(scene: Scene, name: str, number: int = 1, *, ready: bool = True) -> ObjectKey:
     """What a Deployment's controller, a scheduler and a kubelet would come to for the first revision, here."""
 
     async def deployed() -> Object:
@@ -196,11 +196,12 @@ async def origin_pod(scene: Scene, name: str) -> None:
     template = (await eventually(deployed, within_s=WITHIN_S, step_s=0.1, what=f"Deployment {name}"))["spec"][
         "template"
     ]
-    metadata = {"name": f"{name}-1", "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
+    metadata = {"name": f"{name}-{number}", "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
     await scene.client.create({**pod, "spec": template["spec"]})
-    conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:00Z"}]
     await scene.client.apply_status({**pod, "status": {"podIP": "127.0.0.1", "conditions": conditions}})
+    return scene.key("Pod", metadata["name"])
 
 
 async def fleet_made(scene: Scene) -> bool:
