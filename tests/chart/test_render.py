@@ -13,7 +13,7 @@ from edgerun.api.admission import admit
 from edgerun.api.schema import kinds
 from edgerun.cli import _parser, logs
 from edgerun.cli.controller import settings, with_environment
-from edgerun.translate.labels import ANY_EDGE, origin_labels
+from edgerun.translate.labels import ANY_EDGE, OPERATOR, origin_labels
 from support.chart import (
     CHART,
     CRD,
@@ -202,6 +202,13 @@ def expanded(argument: str) -> str:
 def argument_of(found: list[Object], name: str) -> str:
     arguments: list[str] = find(found, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
     return next(value for flag, _, value in (one.partition("=") for one in arguments) if flag == f"--{name}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_operators_pods_have_the_labels_by_which_origins_let_them_in(case: str) -> None:
+    deployment = next(one for one in rendered(values_of(case)) if one["kind"] == "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert OPERATOR.items() <= labels.items()
 
 
 @pytest.mark.parametrize("case", CASES)
