@@ -11,6 +11,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from edgerun.translate.guard import queue
 from edgerun.translate.guard_answers import BUSY
 from support.grpc_echo import SERVICE
 from support.poll import eventually
@@ -125,11 +126,11 @@ async def test_calls_beyond_concurrency_and_queue_are_unavailable(tmp_path: Path
     async with serving(tmp_path, service(pod="containerConcurrency: 1")) as (_, channel):
         hold = channel.unary_unary(f"/{SERVICE}/Hold")
         await channel.unary_unary(f"/{SERVICE}/Once")(b"")
-        calls = [asyncio.ensure_future(hold(b"", timeout=2)) for _ in range(12)]
+        calls = [asyncio.ensure_future(hold(b"", timeout=2)) for _ in range(1 + queue(1) + 1)]
         await eventually(lambda: any(call.done() for call in calls))
         answers = await asyncio.gather(*calls, return_exceptions=True)
         said = sorted((one.code().name, one.details()) for one in answers if isinstance(one, grpc.aio.AioRpcError))
-        assert [code for code, _ in said] == ["DEADLINE_EXCEEDED"] * 11 + ["UNAVAILABLE"]
+        assert [code for code, _ in said] == ["DEADLINE_EXCEEDED"] * (1 + queue(1)) + ["UNAVAILABLE"]
         assert said[-1][1] == BUSY
 
 
