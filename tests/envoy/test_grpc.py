@@ -51,8 +51,12 @@ async def serving(folder: Path, text: str) -> AsyncIterator[tuple[Standalone, An
     """The edge, and a channel to it."""
     async with standalone(folder, text + ROUTE) as here:
         await here.until("echo")
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{here.port}", (("grpc.enable_retries", 0),)) as channel:
+        async with channel_to(here) as channel:
             yield here, channel
+
+
+def channel_to(here: Standalone, *options: tuple[str, int]) -> Any:
+    return grpc.aio.insecure_channel(f"127.0.0.1:{here.port}", (("grpc.enable_retries", 0), *options))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["Enabled", "Disabled"])
@@ -123,10 +127,13 @@ async def test_many_calls_share_a_connection_and_none_waits_for_another(channel:
 
 
 async def test_calls_beyond_concurrency_and_queue_are_unavailable(tmp_path: Path) -> None:
-    async with serving(tmp_path, service(pod="containerConcurrency: 1")) as (_, channel):
-        hold = channel.unary_unary(f"/{SERVICE}/Hold")
+    async with (
+        serving(tmp_path, service(pod="containerConcurrency: 1")) as (here, channel),
+        channel_to(here, ("grpc.use_local_subchannel_pool", 1)) as another,  # one connection has 100 calls at once
+    ):
         await channel.unary_unary(f"/{SERVICE}/Once")(b"")
-        calls = [asyncio.ensure_future(hold(b"", timeout=2)) for _ in range(1 + queue(1) + 1)]
+        holds = [one.unary_unary(f"/{SERVICE}/Hold") for one in (channel, another)]
+        calls = [asyncio.ensure_future(holds[number % 2](b"", timeout=2)) for number in range(1 + queue(1) + 1)]
         await eventually(lambda: any(call.done() for call in calls))
         answers = await asyncio.gather(*calls, return_exceptions=True)
         said = sorted((one.code().name, one.details()) for one in answers if isinstance(one, grpc.aio.AioRpcError))
