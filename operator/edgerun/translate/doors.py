@@ -19,6 +19,7 @@ from ..api.pods import Pod
 from ..api.templates import ContainerPort, HTTPGetAction, Probe, TCPSocketAction
 
 _SIDECAR = "Always"  # the restart policy of such an init container
+_ENDED = ("Failed", "Succeeded")  # phases of a pod: a node would not keep it
 _NOTHING, _CONNECTION = Probe(), Probe(tcp_socket=TCPSocketAction())
 
 
@@ -53,7 +54,7 @@ class _Probed(NamedTuple):
 def door(pod: Pod) -> Door | None:
     """None while there is nothing to ask."""
     spec, status = pod.spec, pod.status
-    if not status.pod_ip or spec.host_network or spec.readiness_gates:
+    if not status.pod_ip or status.phase in _ENDED or spec.host_network or spec.readiness_gates:
         return None
     lasting = (*spec.containers, *(one for one in spec.init_containers if one.restart_policy == _SIDECAR))
     names = {one.name for one in lasting}

@@ -116,6 +116,10 @@ def test_an_answer_is_that_of_one_life() -> None:
     assert door(pod(service, containerStatuses=[state(terminated={"exitCode": 1})])) is None
 
 
+def test_nobody_knocks_at_a_pod_that_its_node_would_not_keep() -> None:
+    assert door(pod(origin_service("cart"), phase="Failed", reason="Evicted")) is None
+
+
 def test_an_init_container_that_is_done_is_no_end() -> None:
     done = state("migrate", terminated={"exitCode": 0})
     assert door(pod(origin_service("cart"), initContainerStatuses=[done], containerStatuses=[state()]))
