@@ -5,12 +5,14 @@ Trap: on a cluster that is not ours a port is forwarded to one pod, so nothing h
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from edgerun.translate.labels import REVISION
 from support.cluster import Address
 from support.load import Result, load
 from support.poll import eventually
@@ -23,6 +25,8 @@ Kubectl = Callable[..., str]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600), pytest.mark.usefixtures("own_cluster")]
 TIMES = 20
 WITHIN_S = 120
+GONE_WITHIN_S = 5
+STREAM_S = 30
 AFTERWARDS_S = 8  # what is wrong with a change shows when the old pods go
 
 
@@ -67,8 +71,28 @@ class Site:
         assert {one.status for one in found} == {200}
         return Counter(one.header("x-origin") or "" for one in found)
 
+    async def wanted(self, name: str) -> int:
+        """How many replicas the revision is to have."""
+        found = await asyncio.to_thread(self.shop.get, "deployment", name)
+        return int(found["spec"]["replicas"])
+
+    async def pods(self, name: str) -> list[str]:
+        """Of the revision, those that end included."""
+        asked = ("get", "pods", f"--selector={REVISION}={name}", "--output=name")
+        return (await asyncio.to_thread(self.shop.kubectl, *asked)).split()
+
     async def revision(self, name: str) -> dict[str, Any]:
         return await asyncio.to_thread(self.shop.get, "originrevision", name)
+
+    async def stream(self) -> str:
+        """All of an answer that takes long."""
+        reader, writer = await asyncio.open_connection(self.edge.host, self.edge.port)
+        host = self.shop.host("cart")
+        writer.write(f"GET /?stream={STREAM_S} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(2 * STREAM_S):
+            whole = await reader.read()
+        writer.close()
+        return whole.decode()
 
     def load(self, prefix: str = "", **options: Any) -> Any:
         options = {"connections": 4, "max_seconds": 500, **options}
@@ -113,6 +137,37 @@ async def test_twenty_changes_of_the_template_lose_no_request(site: Site) -> Non
         await asyncio.sleep(AFTERWARDS_S)
     lost_nothing(result)
     assert await site.answers(10) == {f"v{TIMES + 1}": 10}
+
+
+async def test_old_replicas_without_requests_are_gone_within_seconds(site: Site) -> None:
+    await site.apply("v2")
+
+    async def decided() -> bool:
+        return not await site.wanted("cart-00001")
+
+    async def gone() -> bool:
+        return not await site.pods("cart-00001")
+
+    await eventually(decided, within_s=WITHIN_S)
+    assert await site.weights() == {"cart-00002": 100}
+    since = time.monotonic()
+    await eventually(gone, within_s=WITHIN_S)
+    print(f"gone {time.monotonic() - since:.1f} s after the decision")
+    assert time.monotonic() - since < GONE_WITHIN_S
+
+
+async def test_a_long_answer_of_a_revision_that_goes_is_whole(site: Site) -> None:
+    await site.apply("v2", env={"PATIENT": "1"})
+    await site.until_weights(cart_00002=100)
+    stream = asyncio.create_task(site.stream())
+    await asyncio.sleep(1)
+    await site.apply("v3")
+    await site.until_weights(cart_00003=100)
+    assert await site.answers(10) == {"v3": 10}
+    assert not stream.done()
+    whole = await stream
+    assert whole.startswith("HTTP/1.1 200 ")
+    assert whole.endswith(f"v2 {STREAM_S * 10 - 1}\n\r\n0\r\n\r\n"), whole[-200:]
 
 
 async def test_edits_of_traffic_and_moves_of_a_tag_lose_no_request(site: Site) -> None:

@@ -1,7 +1,8 @@
 """An echo origin for tests: answers JSON that tells what it saw. Standard library only.
 
 `async with origin("cart") as cart:` serves in this process on `cart.port`; `PORT=9000 NAME=cart python origins.py`
-serves as a process of its own, and STATUS is what it answers unless told otherwise. Query parameters steer the answer:
+serves as a process of its own, STATUS is what it answers unless told otherwise, and where PATIENT is set it finishes
+what it has begun when it is to end. Query parameters steer the answer:
 `delay=1s` (or `250ms`), `status=503`, `size=N` (a body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade
 to WebSocket echoes frames. Trap: this is a test double, not a web server: a malformed request just ends its connection.
 """
@@ -230,8 +231,10 @@ async def _main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     name, port = os.environ.get("NAME", "origin"), int(os.environ.get("PORT", "8080"))
-    async with origin(name, port=port, address=os.environ.get("ADDRESS", "127.0.0.1")):
+    async with origin(name, port=port, address=os.environ.get("ADDRESS", "127.0.0.1")) as it:
         await stop.wait()
+        while os.environ.get("PATIENT") and it.together:
+            await asyncio.sleep(_STREAM_STEP_S)
 
 
 if __name__ == "__main__":
