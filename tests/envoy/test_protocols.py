@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from support.origins import origin
+from support.sockets import websocket
 from support.standalone import standalone
-from support.websocket import websocket
 
 pytestmark = pytest.mark.envoy
 

@@ -8,8 +8,8 @@ import pytest
 
 from edgerun.api.meta import ObjectKey
 from support.poll import eventually
+from support.sockets import websocket
 from support.standalone import Standalone, standalone
-from support.websocket import websocket
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 
