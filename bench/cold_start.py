@@ -153,8 +153,8 @@ def asked(port: int, host: str, began: float) -> Start:
     moments = (began, seen["began"], seen["listened"], seen["asked"], answered)
     if seen["began"] < began:
         raise RuntimeError(f"{host} was not asleep: its process began {began - seen['began']:.1f} s before")
-    parts = (1000 * (after - before) for before, after in pairwise(moments))
-    return Start(*parts, all=1000 * (answered - began))
+    spans = (*pairwise(moments), (began, answered))
+    return Start(*(1000 * (after - before) for before, after in spans))
 
 
 def asleep(instance: Instance, names: Sequence[str] = ()) -> None:

@@ -6,7 +6,7 @@ moment at which a request was due, so one that has to wait for its connection is
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,7 +39,7 @@ def edge(instance: Instance, name: str) -> str:
     return f"http://127.0.0.1:{instance.port}"
 
 
-def middle(rounds: list[dict[str, Mapping[str, float]]], way: str) -> dict[str, Any]:
+def middle(rounds: Sequence[Mapping[str, Mapping[str, float]]], way: str) -> dict[str, Any]:
     return {
         **{rank: median(one[way][rank] for one in rounds) for rank in RANKS},
         "added": {rank: median(one[way][rank] - one["direct"][rank] for one in rounds) for rank in RANKS},

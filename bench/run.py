@@ -35,7 +35,7 @@ LIMIT_S = 900
 
 def main() -> int:
     """All parts, or those that are named. Exit code 3 when one could not be measured, 2 when there is no such part."""
-    started, names = time.monotonic(), sys.argv[1:] or list(PARTS)
+    started, names = time.monotonic(), sys.argv[1:] or [name for name in PARTS if name != "pods"]
     if unknown := set(names) - PARTS.keys():
         print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
@@ -105,6 +105,15 @@ def cluster_part() -> dict[str, Any]:
     return part(title, lambda: own_process("cluster.py", "measured"), shown.cluster)
 
 
+def pods_part() -> list[dict[str, Any]]:
+    """In a process of its own, too, on a whole cluster: by name only, for it takes as long as all others."""
+    title = "The first request of origins that have no pod (median / p95 of 30 at least, ms)"
+    if reason := own_process("cold_pods.py", "missing"):
+        print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
+        return []
+    return part(title, lambda: own_process("cold_pods.py", "measured"), shown.pods)
+
+
 def own_process(script: str, *arguments: str) -> Any:
     command = [sys.executable, str(ROOT / "bench" / script), *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
@@ -128,6 +137,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "reaction": lambda: part("From saving a file to the first changed answer", reaction.measured, shown.reaction),
     "rebuild": lambda: part("Control plane by number of EdgeRoutes", rebuild.measured, shown.rebuild),
     "cluster": cluster_part,
+    "pods": pods_part,
 }
 
 if __name__ == "__main__":

@@ -114,6 +114,15 @@ def cold(rows: list[dict[str, Any]]) -> str:
     return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
 
 
+def pods(rows: list[dict[str, Any]]) -> str:
+    parts = {"write": "A POD IS WANTED", "run": "ITS CONTAINER RUNS", "answer": "THE ANSWER", "all": "ALL"}
+    lines = []
+    for row in rows:
+        times = (f"{row[part]['p50_ms']:.0f} / {row[part]['p95_ms']:.0f}" for part in parts)
+        lines.append((str(row["at_once"]), row["kind"], *times, f"x {row['ratio']:.2f}"))
+    return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
+
+
 def fixed_rate(rows: list[dict[str, Any]]) -> str:
     lines = [
         (row["way"], *(f"{row[rank]:.3f}" for rank in row["added"]), *(f"{ms:+.3f}" for ms in row["added"].values()))
