@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -110,7 +111,11 @@ def name(index: int) -> str:
 def woken(instance: Instance, names: Sequence[str]) -> list[Start]:
     """The first requests of these, at once; and everybody asleep again if somebody is to be woken twice."""
     asleep(instance, names)
-    return together([lambda one=one: asked(instance.port, f"{one}.localhost", time.time()) for one in names])
+
+    def wake(name: str) -> Start:
+        return asked(instance.port, f"{name}.localhost", time.time())
+
+    return together([partial(wake, name) for name in names])
 
 
 def together(calls: Sequence[Callable[[], Start]]) -> list[Start]:
