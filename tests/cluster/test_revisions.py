@@ -25,7 +25,7 @@ Kubectl = Callable[..., str]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600), pytest.mark.usefixtures("own_cluster")]
 TIMES = 20
 WITHIN_S = 120
-GONE_WITHIN_S = 5
+GONE_WITHIN_S = 15  # 3 s where nothing else runs; 30 s are what a pod has at most
 STREAM_S = 30
 AFTERWARDS_S = 8  # what is wrong with a change shows when the old pods go
 
@@ -151,9 +151,8 @@ async def test_old_replicas_without_requests_are_gone_within_seconds(site: Site)
     await eventually(decided, within_s=WITHIN_S)
     assert await site.weights() == {"cart-00002": 100}
     since = time.monotonic()
-    await eventually(gone, within_s=WITHIN_S)
+    await eventually(gone, within_s=GONE_WITHIN_S)
     print(f"gone {time.monotonic() - since:.1f} s after the decision")
-    assert time.monotonic() - since < GONE_WITHIN_S
 
 
 async def test_a_long_answer_of_a_revision_that_goes_is_whole(site: Site) -> None:

@@ -213,6 +213,7 @@ async def test_what_waits_is_answered_by_the_next_control_plane(shop: Shop) -> N
 
 async def test_what_comes_while_a_control_plane_ends_that_has_begun_to_close_is_answered(shop: Shop) -> None:
     await shop.becomes(Sleep.CLOSING)
+    await eventually(lambda: shop.cluster.carried_out[1])  # or the next one could not know for what requests are held
     async with load(shop.proxies[0].port, connections=5, path="/?delay=20ms") as one:
         await shop.restart()
         await eventually(lambda: one.answered > 100, within_s=20.0)
