@@ -1,6 +1,6 @@
 # Everything here works in .venv, which the first target that needs it makes. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench reference chart lock clean help
+.PHONY: setup demo test cluster cluster-down image e2e lint fmt bench crds reference chart lock clean help
 SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -40,14 +40,17 @@ fmt: $(READY) ## Format and mend what can be mended by itself
 	@$(BIN)/ruff check --fix --quiet operator tests bench tools examples || true
 	@$(BIN)/ruff format operator tests bench tools examples
 
-bench: $(READY) ## Measure: requests/s, what guards cost, keys, rebuilds, a cluster's operator (8 minutes); ARGS="guard keys" for some
+bench: $(READY) ## Measure: requests/s, what guards cost, keys, cold starts, rebuilds, a cluster's operator (16 minutes); ARGS="guard keys" for some
 	@tools/wrk.sh
 	@$(BIN)/python bench/run.py $(ARGS)
 
-reference: $(READY) ## Write docs/reference anew from crds/
+crds: $(READY) ## Write anew what crds/originrevisions.yaml has of crds/originservices.yaml
+	@$(BIN)/python -m tools.crds
+
+reference: crds ## Write docs/reference anew from crds/
 	@$(BIN)/python tools/reference.py
 
-chart: $(READY) ## Write anew what charts/edgerun has of crds/ and of its values.yaml
+chart: crds ## Write anew what charts/edgerun has of crds/ and of its values.yaml
 	@$(BIN)/python -m tools.chart
 
 lock: $(READY) ## Pin all dependencies of pyproject.toml anew, with hashes

@@ -117,7 +117,7 @@ def medians(rounds: list[Mapping[str, float]]) -> dict[str, float]:
 def opened(instance: Instance, name: str) -> int:
     """How many connections the edge has opened to that origin."""
     (edge,) = cpu.edges(instance.process.pid)
-    found = asyncio.run(admin.numbers(admin_socket(edge), f"^cluster.origin/default/{name}@.*upstream_cx_total$"))
+    found = asyncio.run(admin.numbers(admin_socket(edge), f"^cluster.origin/default/{name}/[^@]*@.*upstream_cx_total$"))
     return sum(found.values())
 
 

@@ -38,8 +38,11 @@ from edgerun.runtime.issuing import Issuing
 from edgerun.runtime.verifiers import kids
 from edgerun.sources.store import Seen
 from edgerun.translate.identities import credential_secret, guard_fleet, is_guard
+from edgerun.translate.names import revision_key
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import Plan
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase, World
+from edgerun.translate.revisions.naming import numbered
+from edgerun.translate.world import Edge, Endpoint, OriginObservation, World
 
 NAMESPACE, TRUST_DOMAIN, ISSUER, EDGE = "default", "bench.test", "https://bench.test", "default"
 WITHIN_S = 30.0
@@ -130,7 +133,7 @@ class Plane:
             rules = [{"origins": [{"service": {"name": key.name}}]}]
             store.apply(Seen(document("EdgeRoute", f"route-{number}", {"hostnames": [host(number)], "rules": rules})))
             endpoints = (Endpoint("127.0.0.1", port, guarded=True),)
-            store.observe(key, OriginObservation(1, OriginPhase.READY, endpoints))
+            store.observe(revision_key(key, numbered(key.name, 1)), OriginObservation(OriginPhase.READY, endpoints))
 
     # What is done to it
 

@@ -24,7 +24,10 @@ from edgerun.runtime.controller import Controller
 from edgerun.settings import GC_THRESHOLDS
 from edgerun.sources.files import Folder
 from edgerun.sources.store import Seen
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase, World
+from edgerun.translate.names import revision_key
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.revisions.naming import numbered
+from edgerun.translate.world import Edge, Endpoint, OriginObservation, World
 
 ROUTES = (10, 100, 1000, 5000)
 PER_FILE = 50
@@ -54,7 +57,10 @@ async def sizes(number: int) -> dict[str, Any]:
         before = rss_mib()
         load_ms = milliseconds(Folder(Path(folder), controller.store.apply).scan)
     for key in [key for key in controller.store.entries if key.kind == "OriginService"]:
-        controller.store.observe(key, OriginObservation(1, OriginPhase.READY, (Endpoint("127.0.0.1", 9000),)))
+        controller.store.observe(
+            revision_key(key, numbered(key.name, 1)),
+            OriginObservation(OriginPhase.READY, (Endpoint("127.0.0.1", 9000),)),
+        )
     first_ms = milliseconds(controller.rebuild)
     edited_ms = [after_edit_ms(controller, step) for step in range(ROUNDS)]
     assert controller.published is not None

@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cold_start
+import fixed_rate
 import guarding
 import reaction
 import rebuild
@@ -33,7 +35,7 @@ LIMIT_S = 900
 
 def main() -> int:
     """All parts, or those that are named. Exit code 3 when one could not be measured, 2 when there is no such part."""
-    started, names = time.monotonic(), sys.argv[1:] or list(PARTS)
+    started, names = time.monotonic(), sys.argv[1:] or [name for name in PARTS if name != "pods"]
     if unknown := set(names) - PARTS.keys():
         print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
@@ -79,6 +81,16 @@ def wrk(title: str) -> bool:
     return throughput.available()
 
 
+def cold_part() -> dict[str, Any]:
+    title = f"The first request of origins that sleep (median / p95 of {cold_start.SAMPLES} at least, ms)"
+    if reason := cold_start.missing():
+        print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
+        return {}
+    cold = part(title, cold_start.measured, shown.cold)
+    title = f"Origin that is up, {fixed_rate.RATE} requests a second ({fixed_rate.ROUNDS} rounds, medians)"
+    return {"starts": cold, "latency": part(title, fixed_rate.measured, shown.fixed_rate)}
+
+
 def keys_part() -> dict[str, Any]:
     title = f"Keys of {ring.ORIGINS} guarded origins ({rotation.ROUNDS} rotations, {rotation.ROUNDS} revocations)"
     return part(title, lambda: own_process("rotation.py"), shown.keys)
@@ -91,6 +103,15 @@ def cluster_part() -> dict[str, Any]:
         print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
         return {}
     return part(title, lambda: own_process("cluster.py", "measured"), shown.cluster)
+
+
+def pods_part() -> list[dict[str, Any]]:
+    """In a process of its own, too, on a whole cluster: by name only, for it takes as long as all others."""
+    title = "The first request of origins that have no pod (median / p95 of 30 at least, ms)"
+    if reason := own_process("cold_pods.py", "missing"):
+        print(f"\n{title}\n!!! NOT MEASURED: {reason}", file=sys.stderr)
+        return []
+    return part(title, lambda: own_process("cold_pods.py", "measured"), shown.pods)
 
 
 def own_process(script: str, *arguments: str) -> Any:
@@ -112,9 +133,11 @@ PARTS: dict[str, Callable[[], Any]] = {
     "guard": guard_part,
     "signing": lambda: part("Issuing", signing.measured, shown.signing),
     "keys": keys_part,
+    "cold": cold_part,
     "reaction": lambda: part("From saving a file to the first changed answer", reaction.measured, shown.reaction),
     "rebuild": lambda: part("Control plane by number of EdgeRoutes", rebuild.measured, shown.rebuild),
     "cluster": cluster_part,
+    "pods": pods_part,
 }
 
 if __name__ == "__main__":

@@ -99,6 +99,38 @@ def keys(found: dict[str, Any]) -> str:
     return "\n".join((table(("", "", *header), rows), said, "", table(("A GUARD", *header), guards)))
 
 
+def cold(rows: list[dict[str, Any]]) -> str:
+    parts = {
+        "start": "UNTIL THE PROCESS BEGINS",
+        "listen": "IT LISTENS",
+        "forward": "IT IS ASKED",
+        "answer": "THE ANSWER",
+        "all": "ALL",
+    }
+    lines = []
+    for row in rows:
+        times = (f"{row[part]['p50_ms']:.1f} / {row[part]['p95_ms']:.1f}" for part in parts)
+        lines.append((str(row["at_once"]), row["kind"], *times, f"x {row['ratio']:.2f}"))
+    return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
+
+
+def pods(rows: list[dict[str, Any]]) -> str:
+    parts = {"write": "A POD IS WANTED", "run": "ITS CONTAINER RUNS", "answer": "THE ANSWER", "all": "ALL"}
+    lines = []
+    for row in rows:
+        times = (f"{row[part]['p50_ms']:.0f} / {row[part]['p95_ms']:.0f}" for part in parts)
+        lines.append((str(row["at_once"]), row["kind"], *times, f"x {row['ratio']:.2f}"))
+    return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
+
+
+def fixed_rate(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        (row["way"], *(f"{row[rank]:.3f}" for rank in row["added"]), *(f"{ms:+.3f}" for ms in row["added"].values()))
+        for row in rows
+    ]
+    return table(("", "P50 MS", "P95 MS", "P99 MS", "ADDED P50", "P95", "P99"), lines)
+
+
 def spread(values: list[float]) -> tuple[str, ...]:
     ranked = sorted(values)
     p95 = ranked[round(0.95 * (len(ranked) - 1))]

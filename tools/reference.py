@@ -2,7 +2,8 @@
 
 Usage: reference.py [DIRECTORY], by default docs/reference. Owns the layout; every word about a field is the CRD's.
 
-Fields that stand in several places of the CRD, as a YAML alias, are written once; elsewhere a link leads to them.
+Fields that stand in several places of the CRD, as a YAML alias, are written once; elsewhere a link leads to them. So
+does one from the template of a revision to the page of its OriginService, for it is a copy (tools/crds.py).
 
 Trap: descriptions are plain text. What Markdown or the site that shows it would take for markup has to be escaped.
 """
@@ -18,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 110
+_TEMPLATE = "originservice.md#spec.template"  # where the fields of every template are written down
 _CODE = re.compile(r'(`[^`]+`|\$\(\w+\)|\$\$|"[^" ]*[*$%][^" ]*")')
 _MARKUP = re.compile(r"([\\`*_<>$~|\[\]])")
 
@@ -62,9 +64,17 @@ def page(definition: Schema, source: str) -> str:
         *rules(schema),
     ]
     for section in ("spec", "status"):
-        root, *found = fields(section, schema["properties"][section], section in schema.get("required", ()), {})
+        written = copied(names["kind"], schema)
+        root, *found = fields(section, schema["properties"][section], section in schema.get("required", ()), written)
         parts += [f"## `{section}`", described(root), outline(found), *(titled(one) for one in found)]
     return "\n\n".join(parts) + "\n"
+
+
+def copied(kind: str, schema: Schema) -> dict[int, str]:
+    """The groups of fields that stand on another page, and where."""
+    if kind != "OriginRevision":
+        return {}
+    return {id(schema["properties"]["spec"]["properties"]["template"]["properties"]): _TEMPLATE}
 
 
 def head(definition: Schema, version: Schema) -> str:
@@ -125,7 +135,8 @@ def described(field: Field) -> str:
         what, facts = "item" if "items" in schema else "value", [typed(inner), *bounds(inner)]
         parts.append(wrapped(f"Each {what} ({', '.join(facts)}): {escaped(inner['description'])}"))
     if field.same_as:
-        parts.append(f"Its fields are those of [`{field.same_as}`](#{anchor(field.same_as)}).")
+        page, _, path = field.same_as.rpartition("#")
+        parts.append(f"Its fields are those of [`{path}`]({page}#{anchor(path)}).")
     return "\n\n".join([*parts, *rules(schema, inner)])
 
 

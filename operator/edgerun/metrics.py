@@ -54,6 +54,7 @@ KINDS = (
 )
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _CALL_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_WAKE_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _QUEUE_S = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 _Read = CounterMetricFamily | GaugeMetricFamily
@@ -99,6 +100,9 @@ FAMILIES = (
         "gauge",
         ("origin",),
         "Its average over the window of scaling, in the metric of scaling; leader only.",
+    ),
+    Family(
+        "edgerun_origin_wake_seconds", "histogram", (), "From the first request that waits to a replica that takes it."
     ),
     Family("edgerun_origin_panic", "gauge", ("origin",), "1 while a burst keeps replicas up; leader only."),
     Family("edgerun_xds_listening", "gauge", (), "1 while the xDS server accepts proxies; the leader's does."),
@@ -151,6 +155,7 @@ class Metrics:
         self._queues: dict[str, Meter] = {}
         self._rebuilds = self._counter("edgerun_rebuild_total", RESULTS)
         self._rebuild_s = self._histogram("edgerun_rebuild_duration_seconds", _FAST_S)
+        self._wake_s = self._histogram("edgerun_origin_wake_seconds", _WAKE_S)
         self._rebuilt = self._gauge("edgerun_last_rebuild_timestamp_seconds")
         self._pushes = self._counter("edgerun_xds_pushes_total", TYPES)
         self._nacks = self._counter("edgerun_xds_nacks_total", TYPES)
@@ -177,6 +182,10 @@ class Metrics:
         except (TypeError, ValueError):  # a version that is no number
             encode, media = choose_encoder("")
         return encode(self._registry), media
+
+    def woken(self, took_s: float) -> None:
+        """A revision that slept takes requests."""
+        self._wake_s.observe(took_s)
 
     @contextmanager
     def rebuilding(self) -> Iterator[None]:

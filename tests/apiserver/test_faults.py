@@ -25,7 +25,7 @@ from support.poll import eventually
 from support.scene import Scene, premises, to_origin, under_load
 
 pytestmark = [pytest.mark.timeout(150), pytest.mark.envoy]
-WATCHES = 10  # three kinds of ours, four of workloads, and three beside the operator; Secrets are beside these
+WATCHES = 11  # three kinds of ours, five of workloads, and three beside the operator; Secrets are beside these
 OUTAGE_S = hurried.TIMING.lease_s + 5
 SWEPT_WITHIN_S = hurried.PACE.sweep_s + 5
 SERVED = (("EdgeRoute", "web"), ("EdgeRoute", "cart"), ("OriginService", "cart"), ("EdgeProxy", "default"))
@@ -70,7 +70,7 @@ async def test_an_operator_that_is_killed_at_each_write_of_a_change_comes_to_the
         await change(scene)
         await scene.says("EdgeRoute", "new", "Programmed", "True")
         await scene.quiet(3)
-        undisturbed = await outcome(scene, but=["cart"])
+        undisturbed = await outcome(scene, but=["cart", "cart-00001"])
         assert not repeated(scene.written)
     async with under_load(server, client, f"{namespace}-killed") as scene:
         await before_the_change(scene)
@@ -80,7 +80,7 @@ async def test_an_operator_that_is_killed_at_each_write_of_a_change_comes_to_the
         await mortal.lives()
         assert mortal.deaths >= 5
         await scene.says("EdgeRoute", "new", "Programmed", "True")
-        assert await outcome(scene, but=["cart"]) == undisturbed
+        assert await outcome(scene, but=["cart", "cart-00001"]) == undisturbed
         assert not repeated(scene.written)
         assert await scene.answers("changing.example") == 404
 
@@ -198,33 +198,35 @@ async def test_writes_that_the_server_refuses_at_first_are_made_good(
         await scene.says("EdgeRoute", "late", "Programmed", "True")
         await eventually(lambda: deployed(client, scene, "late"), within_s=15, step_s=0.1)
         await scene.says("OriginService", "late", "ContainerHealthy", "Unknown")
+        await scene.quiet()
         waits = [write for write in scene.written if write.status == status]
         assert len(waits) >= 3
         if status == 429:
             for refused in waits:
-                after = next(one for one in scene.written if one.landed and one.path == refused.path)
+                later = (one for one in scene.written if one.landed and one.began > refused.ended)
+                after = next(one for one in later if one.path == refused.path)
                 assert after.began - refused.ended >= 1, after
 
 
 async def deployed(client: Client, scene: Scene, name: str) -> Any:
-    return await client.get(ObjectKey("Deployment", scene.place.shop, name))
+    return await client.get(ObjectKey("Deployment", scene.place.shop, f"{name}-00001"))
 
 
 async def test_somebody_who_edits_what_the_operator_makes_at_the_same_time_loses(
     server: ApiServer, client: Client, namespace: str
 ) -> None:
     async with under_load(server, client, namespace) as scene:
-        key = ObjectKey("Deployment", scene.place.shop, "cart")
-        for replicas in range(2, 22):
+        key = ObjectKey("Deployment", scene.place.shop, "cart-00001")
+        for seconds in range(2, 22):
             route = await client.get(scene.key("EdgeRoute", "web"))
             route["status"]["conditions"] = []
             await client.apply_status({name: value for name, value in stripped(route).items() if name != "spec"})
             found = await client.get(key)
-            await client.apply(stripped({**found, "spec": {**found["spec"], "replicas": replicas}}))
+            await client.apply(stripped({**found, "spec": {**found["spec"], "progressDeadlineSeconds": seconds}}))
             await asyncio.sleep(0.05)
 
         async def ours() -> bool:
-            return bool((await client.get(key))["spec"]["replicas"] == 1)
+            return bool((await client.get(key))["spec"]["progressDeadlineSeconds"] == 600)
 
         await eventually(ours, within_s=20)
         await scene.ready("EdgeRoute", "web")

@@ -25,6 +25,7 @@ _FOLLOWS = {
     "header-changes-a-list": 'unknown field "spec.rules[0].requestHeaders.set[0].',
     "origins-empty": "the weights of all origins are 0",
     "path-empty": 'must start with "/"',
+    "traffic-percent-above-all": "traffic targets sum to 101, want 100",
     "weight-negative": "the weights of all origins are 0",
 }
 _PREFIX = re.compile(r'^POST \S+: (?:\S+ "[^"]*" is invalid: )?(?:.* strict decoding error: )?')

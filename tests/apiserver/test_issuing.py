@@ -153,7 +153,7 @@ async def test_a_guard_whose_pod_is_gone_is_not_let_in_again(place: Installation
             await guard.ask(EXTENSION, VERIFICATION, node="cart-1")
         key = ObjectKey("Pod", place.shop, "cart-1")
         kubectl(place.server, "delete", "pod", "cart-1", "-n", place.shop, "--grace-period=0", "--force")
-        await eventually(lambda: runtime.observing.guards.pod(key) is None, within_s=WITHIN_S)
+        await eventually(lambda: runtime.origins.observing.guards.pod(key) is None, within_s=WITHIN_S)
         assert await refusal(runtime, settings, shown) in (
             grpc.StatusCode.UNAVAILABLE,  # while the review is remembered
             grpc.StatusCode.UNAUTHENTICATED,

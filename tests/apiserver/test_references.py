@@ -60,7 +60,7 @@ class Shop:
         self.client, self.place = client, place
         self.origin, self.deployment, self.secret = (
             ObjectKey(kind, place.shop, name)
-            for kind, name in (("OriginService", "cart"), ("Deployment", "cart"), ("Secret", "db"))
+            for kind, name in (("OriginService", "cart"), ("Deployment", "cart-00001"), ("Secret", "db"))
         )
 
     async def open(self, **key: Any) -> None:
@@ -287,6 +287,7 @@ async def test_a_secret_that_changes_with_its_template_is_seen_at_once(
         service = dict(await cart.client.get(cart.origin))
         service["spec"]["template"]["spec"]["containers"][0]["image"] = "shop/cart:2"
         await cart.client.replace(service)
+        cart.deployment = cart.deployment._replace(name="cart-00002")
         after = await cart.notes(second)
         (container,) = after["spec"]["template"]["spec"]["containers"]
         assert container["image"] == "shop/cart:2"

@@ -158,7 +158,7 @@ async def test_without_a_list_all_namespaces_count(
     await client.create(routed(place))
     await client.create(origin_service(place.shop, "cart"))
     async with operating(everywhere.settings()):
-        await there(client, ObjectKey("Deployment", place.shop, "cart"))
+        await there(client, ObjectKey("Deployment", place.shop, "cart-00001"))
         await there(client, place.key("Deployment", "edge-default"))
         await becomes(client, route_key(place), lambda raw: bool(condition(raw, "Accepted")), "it is accepted")
 
@@ -167,14 +167,44 @@ async def test_an_origin_is_a_deployment_that_is_put_right_when_somebody_changes
     place: Installation, client: Client
 ) -> None:
     await client.create(origin_service(place.shop, "cart"))
-    key = ObjectKey("Deployment", place.shop, "cart")
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
     async with operating(place.settings()):
         made = await there(client, key)
         (owner,) = made["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("OriginService", "cart", True)
-        edited = {**made, "spec": {**made["spec"], "replicas": 7}}
-        await client.replace(edited)
-        await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 1, "its replicas are ours again")
+        await client.replace(with_spec(made, progressDeadlineSeconds=7))
+        await becomes(client, key, lambda raw: raw["spec"]["progressDeadlineSeconds"] == 600, "it is as it was")
+
+
+async def test_who_scales_a_revision_by_hand_is_told_of_and_not_fought_within_its_bounds(
+    place: Installation, client: Client
+) -> None:
+    service = origin_service(place.shop, "cart")
+    await client.create(with_spec(service, scaling={"maxScale": 10}))
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
+    async with operating(place.settings()):
+        await there(client, key)
+        await asyncio.to_thread(scale, place, 7)
+
+        def taken_over(raw: Object) -> bool:
+            ours = [one for one in raw["metadata"]["managedFields"] if one["manager"] == "edgerun"]
+            return raw["spec"]["replicas"] == 7 and any("f:replicas" in one["fieldsV1"]["f:spec"] for one in ours)
+
+        await becomes(client, key, taken_over, "as many as somebody said, and ours")
+        await asyncio.to_thread(scale, place, 50)
+        await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 10, "as many as there may be")
+
+        async def told() -> list[str]:
+            events = await client.list_("Event", namespace=place.shop)
+            found = [event for event in events if event["reason"] == "ScaledByHand"]
+            assert all(event["regarding"]["name"] == "cart" for event in found)
+            return sorted(event["note"].partition(";")[0] for event in found)
+
+        await eventually(told, within_s=WITHIN_S, step_s=0.2)
+
+
+def scale(place: Installation, replicas: int) -> None:
+    chart.kubectl(place.server, "-n", place.shop, "scale", "deployment", "cart-00001", f"--replicas={replicas}")
 
 
 async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_it_is_there(
@@ -210,7 +240,7 @@ async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_
         await becomes(client, policy, lambda raw: port_of(raw) == GUARD_PORT, "only the guard is asked")
 
         await client.delete(key, (await client.get(key))["metadata"]["uid"])
-        for one in (config, policy, ObjectKey("Deployment", place.shop, "cart")):
+        for one in (config, policy, ObjectKey("Deployment", place.shop, "cart-00001")):
             await gone(client, one)
         await client.get(ObjectKey("NetworkPolicy", place.shop, "cart"))
 
@@ -235,7 +265,7 @@ async def test_an_origin_that_somebody_deletes_comes_back_also_when_its_end_take
     place: Installation, client: Client
 ) -> None:
     await client.create(origin_service(place.shop, "cart"))
-    key = ObjectKey("Deployment", place.shop, "cart")
+    key = ObjectKey("Deployment", place.shop, "cart-00001")
     async with operating(place.settings()):
         first = await there(client, key)
         await client.replace({**first, "metadata": {**first["metadata"], "finalizers": ["example.com/slow"]}})
@@ -269,7 +299,7 @@ async def test_a_deployment_of_somebody_else_is_left_alone(place: Installation, 
     foreign = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "cart", "namespace": place.shop},
+        "metadata": {"name": "cart-00001", "namespace": place.shop},
         "spec": {
             "selector": {"matchLabels": {"app": "cart"}},
             "template": {
@@ -286,9 +316,9 @@ async def test_a_deployment_of_somebody_else_is_left_alone(place: Installation, 
             client, key, lambda raw: condition(raw, "ContainerHealthy").get("reason") == "NameTaken", "NameTaken"
         )
         assert "rename or remove one of the two" in condition(service, "Ready")["message"]
-        now = await client.get(ObjectKey("Deployment", place.shop, "cart"))
+        now = await client.get(ObjectKey("Deployment", place.shop, "cart-00001"))
         assert now["metadata"]["resourceVersion"] == taken["metadata"]["resourceVersion"]
-        await client.delete(ObjectKey("Deployment", place.shop, "cart"), taken["metadata"]["uid"])
+        await client.delete(ObjectKey("Deployment", place.shop, "cart-00001"), taken["metadata"]["uid"])
         await becomes(
             client, key, lambda raw: condition(raw, "ContainerHealthy").get("reason") != "NameTaken", "it is free"
         )
@@ -307,11 +337,11 @@ async def test_what_the_server_refuses_is_in_the_condition_in_the_servers_words(
         said = condition(service, "Ready")["message"]
         assert said.startswith("the API server does not take Deployment "), said
         assert '.volumes[name="data"].emptyDirectory: field not declared in schema' in said
-        await there(client, ObjectKey("Deployment", place.shop, "good"))
+        await there(client, ObjectKey("Deployment", place.shop, "good-00001"))
         service = await client.get(key)
         service["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
         await client.replace(service)
-        await there(client, ObjectKey("Deployment", place.shop, "cart"))
+        await there(client, ObjectKey("Deployment", place.shop, "cart-00002"))
         await becomes(
             client,
             key,

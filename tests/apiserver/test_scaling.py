@@ -17,7 +17,8 @@ from support.scene import WITHIN_S, Object, Scene, premises, under_load
 
 pytestmark = pytest.mark.timeout(240)
 SCALED = re.compile(
-    r"OriginService \S+/cart: Scaled from (\d+) to (\d+): (\d+) requests per second, target 10 a replica"
+    r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): "
+    r"(\d+) requests per second, target 10 a replica"
 )
 
 
@@ -30,7 +31,7 @@ async def edited(scene: Scene, kind: str, **spec: Any) -> None:
     """As `kubectl edit` does, which is told when somebody has written meanwhile: the operator, a status."""
 
     async def done() -> bool:
-        found = await scene.client.get(scene.key(kind, "cart"))
+        found = await scene.client.get(scene.key(kind, "cart" if kind == "OriginService" else "cart-00001"))
         try:
             await scene.client.replace({**found, "spec": {**found["spec"], **spec}})
         except ConflictError:
@@ -43,7 +44,7 @@ async def edited(scene: Scene, kind: str, **spec: Any) -> None:
 async def until_wanted(scene: Scene, replicas: int) -> Object:
     async def check() -> Object:
         with suppress(NotFoundError):
-            deployment = await scene.client.get(scene.key("Deployment", "cart"))
+            deployment = await scene.client.get(scene.key("Deployment", "cart-00001"))
             assert deployment["spec"]["replicas"] == replicas
             return deployment
         return {}
@@ -58,7 +59,7 @@ async def led(scene: Scene, times: int) -> None:
 
 def written(scene: Scene) -> int:
     """How often the Deployment was."""
-    return sum(write.path.endswith("/deployments/cart") and write.landed for write in scene.written)
+    return sum(write.path.endswith("/deployments/cart-00001") and write.landed for write in scene.written)
 
 
 async def test_each_decision_is_written_once_and_an_operator_that_starts_anew_writes_none(
@@ -80,7 +81,7 @@ async def test_each_decision_is_written_once_and_an_operator_that_starts_anew_wr
             return next(event for event in events if event["reason"] == "Scaled")
 
         event = await eventually(told, within_s=WITHIN_S, step_s=0.2)
-        assert event["note"].startswith("Scaled from ")
+        assert event["note"].startswith("Scaled cart-00001 from ")
         await scene.operator.kill()
         await scene.operator.start()
         await led(scene, 2)
@@ -106,6 +107,6 @@ async def test_where_no_edge_reports_what_runs_stays_and_bounds_hold_all_the_sam
         assert written(scene) == before
         await until_wanted(scene, 8)
         await edited(scene, "Deployment", replicas=2)
-        await until_wanted(scene, 8)
-        await scaled(scene, minScale=1, maxScale=3)
-        await until_wanted(scene, 3)
+        await until_wanted(scene, 2)
+        await scaled(scene, minScale=1, maxScale=1)
+        await until_wanted(scene, 1)

@@ -15,11 +15,12 @@ from edgerun.errors import ApiError, InvalidError
 from edgerun.infra.kubernetes.applying import view
 from edgerun.infra.kubernetes.client import Client
 from edgerun.translate.guard_pods import sidecar
-from edgerun.translate.manifests import origin_manifests
+from edgerun.translate.manifests import manifests
+from edgerun.translate.running import running
 from edgerun.translate.workloads import origin_deployment
 from edgerun.translate.world import Installation, World
 from support.golden import cases
-from support.objects import origin_service
+from support.objects import origin_service, run
 
 ORIGINS = Path(__file__).parents[1] / "golden" / "origins"
 GOLDEN = Path(__file__).parents[1] / "golden" / "workloads"
@@ -57,7 +58,8 @@ async def test_the_server_takes_all_that_an_origin_consists_of(client: Client, n
     service = admit(yaml.safe_load((ORIGINS / f"{case}.in.yaml").read_text())).object
     assert isinstance(service, OriginService)
     place = Installation(namespace="edge-system", image="edgerun:1")
-    for manifest in origin_manifests(service, place, World(installation=place)):
+    there = World(installation=place)
+    for manifest in manifests(there, [service], tuple(running(service, there))):
         made = await judge(client, dict(manifest), namespace)
         assert view(manifest["spec"], made["spec"]) == manifest["spec"] if "spec" in manifest else made["data"]
 
@@ -72,7 +74,7 @@ async def test_a_guard_is_what_pod_security_calls_restricted(client: Client, nam
     rights = {"securityContext": {"runAsNonRoot": True}}
     service = origin_service("cart", namespace=namespace, image="cart:1", **rights)
     guarded = origin_deployment(
-        service, sidecar=sidecar(service, Installation(namespace="edge-system", image="i"), "t")
+        run(service), sidecar=sidecar(service, Installation(namespace="edge-system", image="i"), "t")
     )
     template = deepcopy(guarded["spec"]["template"])
     metadata = {**template["metadata"], "name": "cart-1", "namespace": namespace}

@@ -280,6 +280,18 @@ def test_nobody_gets_rights_in_another_namespace_or_on_a_status(people: ApiServe
         assert not any(may(people, user, *elsewhere, *status))
 
 
+def test_revisions_are_the_operators_to_make_and_the_users_to_keep_or_delete(people: ApiServer) -> None:
+    def allowed(user: str, resource: str, *verbs: str) -> list[str]:
+        rights = [Right("shop", "edgerun.dev", resource, "", verb) for verb in verbs]
+        return [verb for verb, yes in zip(verbs, may(people, user, *rights), strict=True) if yes]
+
+    assert allowed("view", "originrevisions", *VERBS) == ["get", "list", "watch"]
+    assert allowed("edit", "originrevisions", *VERBS) == [verb for verb in VERBS if verb != "create"]
+    assert allowed("edit", "originrevisions/status", "update", "patch") == []
+    assert allowed("view", "originservices/scale", "get", "update", "patch") == ["get"]
+    assert allowed("edit", "originservices/scale", "get", "update", "patch") == ["get", "update", "patch"]
+
+
 def test_fleets_are_for_administrators_of_the_whole_cluster(people: ApiServer) -> None:
     writing = [Right("", "edgerun.dev", "edgeproxies", "", verb) for verb in ("create", "update", "patch", "delete")]
     for user in ("view", "edit", "admin"):

@@ -19,6 +19,8 @@ cluster  edgerun.dev            edgeproxies                  create list watch
 cluster  edgerun.dev            edgeproxies/status           patch
 cluster  edgerun.dev            edgeroutes                   list watch
 cluster  edgerun.dev            edgeroutes/status            patch
+cluster  edgerun.dev            originrevisions              create delete get list patch watch
+cluster  edgerun.dev            originrevisions/status       patch
 cluster  edgerun.dev            originservices               list watch
 cluster  edgerun.dev            originservices/status        patch
 cluster  events.k8s.io          events                       create
@@ -62,6 +64,8 @@ shop     core                   configmaps                   create delete get l
 shop     core                   pods                         list watch
 shop     edgerun.dev            edgeroutes                   list watch
 shop     edgerun.dev            edgeroutes/status            patch
+shop     edgerun.dev            originrevisions              create delete get list patch watch
+shop     edgerun.dev            originrevisions/status       patch
 shop     edgerun.dev            originservices               list watch
 shop     edgerun.dev            originservices/status        patch
 shop     events.k8s.io          events                       create

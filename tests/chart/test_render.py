@@ -10,9 +10,10 @@ import yaml
 
 from edgerun import __version__
 from edgerun.api.admission import admit
+from edgerun.api.schema import kinds
 from edgerun.cli import _parser, logs
 from edgerun.cli.controller import settings, with_environment
-from edgerun.translate.labels import ANY_EDGE, origin_labels
+from edgerun.translate.labels import ANY_EDGE, OPERATOR, origin_labels
 from support.chart import (
     CHART,
     CRD,
@@ -204,6 +205,13 @@ def argument_of(found: list[Object], name: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_the_operators_pods_have_the_labels_by_which_origins_let_them_in(case: str) -> None:
+    deployment = next(one for one in rendered(values_of(case)) if one["kind"] == "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert OPERATOR.items() <= labels.items()
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_the_operator_takes_the_arguments_that_it_is_given(case: str) -> None:
     values = values_of(case)
     deployment = next(one for one in rendered(values) if one["kind"] == "Deployment")
@@ -259,7 +267,7 @@ def test_what_the_hub_shows_of_the_kinds_is_true() -> None:
     shown = yaml.safe_load(hub["artifacthub.io/crds"])
     assert {one["name"]: (one["kind"], one["version"]) for one in shown} == wanted
     examples = yaml.safe_load(hub["artifacthub.io/crdsExamples"])
-    assert {one["kind"] for one in examples} == {kind for kind, _ in wanted.values()}
+    assert {one["kind"] for one in examples} == kinds().keys(), "what users write"
     for example in examples:
         assert_admitted(example)
 

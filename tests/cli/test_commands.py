@@ -103,9 +103,11 @@ def alive(pids: Iterable[int]) -> list[int]:
 def test_status_shows_every_object_as_kubectl_would(folder: Path) -> None:
     with serving(folder, port := free_port()):
         table = edgerun("status", folder).stdout
-        assert re.search(r"^KIND +NAMESPACE +NAME +READY +REASON +URL +AGE$", table, re.MULTILINE)
-        assert re.search(rf"^EdgeRoute +shop +web +True +Ready +http://web.test:{port} +\d+s$", table, re.MULTILINE)
-        assert re.search(r"^OriginService +shop +app +True +Ready +- +\d+s$", table, re.MULTILINE)  # a guard is there
+        assert re.search(r"^KIND +NAMESPACE +NAME +READY +REASON +REPLICAS +URL +AGE$", table, re.MULTILINE)
+        assert re.search(rf"^EdgeRoute +shop +web +True +Ready +- +http://web.test:{port} +\d+s$", table, re.MULTILINE)
+        assert re.search(
+            r"^OriginService +shop +app +True +Ready +1/1 +- +\d+s$", table, re.MULTILINE
+        )  # a guard is there
 
 
 def test_status_shows_the_whole_truth_as_yaml(folder: Path) -> None:

@@ -37,10 +37,7 @@ class Site:
     async def version(self, said: str) -> None:
         """A new version of the origin, until its last old pod is gone."""
         await asyncio.to_thread(self.shop.open, origin_service("cart", self._image, replicas=2, said=said))
-        await self.shop_rollout("deployment/cart")
-
-    async def shop_rollout(self, what: str) -> None:
-        await asyncio.to_thread(self.shop.kubectl, "rollout", "status", what, ROLLED_OUT)
+        await asyncio.to_thread(self.shop.alone, "cart")
 
     async def restart(self, what: str) -> None:
         """Every pod of it anew, until the last old one is gone."""

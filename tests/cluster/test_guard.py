@@ -167,7 +167,7 @@ async def test_while_the_operator_is_away_all_goes_on_and_what_is_new_waits_for_
     before = await names(site)
     async with site.under_load() as result:
         await scaled(site.release, 0)
-        await asyncio.to_thread(site.shop.kubectl, "rollout", "restart", "deployment/cart")
+        await asyncio.to_thread(site.shop.kubectl, "rollout", "restart", site.newest())
         new = await eventually(functools.partial(waiting, site, before), within_s=60, step_s=0.3)
         answered = result.answered
         await eventually(lambda: result.answered > answered + 200, within_s=60)

@@ -58,7 +58,7 @@ async def test_prometheus_sees_the_operator_and_every_edge_pod(
     assert (len(operators), len(proxies)) == (2, 2)
     for _ in range(REQUESTS):
         assert (await fetch(edge.port, "/", address=edge.host, host=shop.host("cart"))).status == 200
-    cluster = f"origin/{shop.namespace}/cart@{shop.namespace}/default"
+    cluster = f"origin/{shop.namespace}/cart/cart-00001@{shop.namespace}/default"
     async with prometheus.prometheus(tmp_path, {**operators, **proxies}) as server:
         wanted = {
             "sum(up)": 4,

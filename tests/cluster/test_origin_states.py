@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from edgerun.api.originservice import OriginService
+from edgerun.translate.names import revision_key
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.plan import Running
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.world import OriginObservation, Rolled
 from support.poll import eventually_sync
 
 Kubectl = Callable[..., str]
@@ -18,12 +21,13 @@ Kubectl = Callable[..., str]
 FAILED, STARTING, READY = OriginPhase.FAILED, OriginPhase.STARTING, OriginPhase.READY
 ALLOWED = {"runAsNonRoot": True, "runAsUser": 65532}
 WITHIN_S = 60
+NAME = "cart-00001"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
 class Origin:
-    """One OriginService, as the operator would run it; there is nobody that owns the Deployment."""
+    """One revision of an OriginService, as the operator would run it; there is nobody that owns the Deployment."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
@@ -31,20 +35,24 @@ class Origin:
         self._namespace = kubectl(*asked)
         self._generation = 0
 
-    def apply(self, image: str, *, replicas: int = 1, beside: dict[str, Any] | None = None, **container: Any) -> None:
+    def apply(
+        self, image: str, *, replicas: int = 1, mark: str = "", beside: dict[str, Any] | None = None, **container: Any
+    ) -> None:
+        """`mark` is of the Secrets and ConfigMaps that the pods read: another one replaces them."""
         self._generation += 1
         first = {"image": image, "command": ["/probe"], "securityContext": ALLOWED, **container}
         template = {"spec": {"containers": [first], **(beside or {})}}
         metadata = {"name": "cart", "namespace": self._namespace, "generation": self._generation}
         spec = {"scaling": {"minScale": replicas}, "template": template}
         self.service = msgspec.convert({"metadata": metadata, "spec": spec}, OriginService)
-        made = origin_deployment(self.service)
+        run = Running(revision_key(self.service.key, NAME), self.service, replicas)
+        made = origin_deployment(run, Rolled(mark=mark))
         del made["metadata"]["ownerReferences"]
         self._kubectl("apply", "--server-side", "--validate=strict", "--filename=-", stdin=json.dumps(made))
 
     def seen(self) -> OriginObservation:
-        deployment, pods = self._kubectl("get", "deployment/cart", "--output=json"), self._listed("pods")
-        return origin_observation(self.service, json.loads(deployment), pods)
+        deployment, pods = self._kubectl("get", f"deployment/{NAME}", "--output=json"), self._listed("pods")
+        return origin_observation(self.service, NAME, json.loads(deployment), pods)
 
     def until(self, phase: OriginPhase, reason: str = "", said: str = "") -> OriginObservation:
         def reached() -> OriginObservation:
@@ -68,7 +76,7 @@ def origin(kubectl: Kubectl) -> Origin:
 def test_a_replica_is_ready_and_reached_where_it_says(origin: Origin, probe: str, kubectl: Kubectl) -> None:
     origin.apply(probe)
     (endpoint,) = origin.until(READY).endpoints
-    assert kubectl("exec", "deployment/cart", "--", "/probe", "get", f"http://{endpoint.address}:{endpoint.port}/")
+    assert kubectl("exec", f"deployment/{NAME}", "--", "/probe", "get", f"http://{endpoint.address}:{endpoint.port}/")
 
 
 @pytest.mark.parametrize(
@@ -117,12 +125,14 @@ def test_a_pod_that_no_node_has_room_for_is_told(origin: Origin, probe: str) -> 
     origin.until(STARTING, "Unschedulable", "Insufficient cpu")
 
 
-def test_from_one_version_to_the_next_there_is_always_somebody_to_ask(origin: Origin, probe: str) -> None:
+def test_from_the_pods_of_one_secret_to_those_of_the_next_there_is_always_somebody_to_ask(
+    origin: Origin, probe: str
+) -> None:
     origin.apply(probe)
     before = origin.until(READY).endpoints
-    origin.apply(probe, command=["/nothing"])
+    origin.apply(probe, mark="b", command=["/nothing"])
     assert origin.until(FAILED, "RunContainerError").endpoints == before
-    origin.apply(probe, env=[{"name": "A", "value": "1"}])
+    origin.apply(probe, mark="c")
     history: list[OriginObservation] = []
 
     def replaced() -> bool:

@@ -131,7 +131,7 @@ async def test_a_secret_with_which_nothing_starts_replaces_nothing(shop: Shop, e
 
 def _rollouts(shop: Shop) -> int:
     """How many templates the Deployment has had."""
-    deployment = shop.get("deployment", "cart")
+    deployment = shop.get("deployment", "cart-00001")
     return int(deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
 
 

@@ -55,10 +55,10 @@ def test_objects_of_users_stay_as_they_wrote_them(shop: Shop, served: Address) -
 
 def test_an_origin_is_a_deployment_that_goes_with_it(shop: Shop, image: str) -> None:
     shop.open(origin_service("brief", image))
-    (owner,) = shop.get("deployment", "brief")["metadata"]["ownerReferences"]
+    (owner,) = shop.get("deployment", "brief-00001")["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"]) == ("OriginService", "brief")
     shop.kubectl("delete", "originservice", "brief", "--wait=true")
-    shop.kubectl("wait", "--for=delete", "deployment/brief", "--timeout=60s")
+    shop.kubectl("wait", "--for=delete", "deployment/brief-00001", "originrevision/brief-00001", "--timeout=60s")
 
 
 def test_a_pod_that_would_break_out_is_refused_in_the_words_of_admission(shop: Shop, image: str) -> None:

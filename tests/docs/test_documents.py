@@ -22,7 +22,7 @@ from edgerun.cli import _parser
 from edgerun.cli.tour import Expectation, Stop, Tour
 from edgerun.settings import DEFAULT_PORT
 from edgerun.translate.listeners import ACCESS_LOG_FIELDS
-from edgerun.translate.world import OriginPhase
+from edgerun.translate.phases import OriginPhase
 from support.markdown import Block, blocks, prose, steps
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,10 @@ PACKAGE = ROOT / "operator" / "edgerun"
 SPEAKERS = (
     "translate/fleets.py",
     "translate/observed.py",
+    "translate/origin_verdicts.py",
     "translate/references.py",
+    "translate/revisions/judgement.py",
+    "translate/revisions/traffic.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",

@@ -1,10 +1,8 @@
 """TLS to origins elsewhere, WebSocket, HTTP/2: through a real Envoy."""
 
 import asyncio
-import base64
 import datetime
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from support.origins import origin
+from support.sockets import websocket
 from support.standalone import standalone
 
 pytestmark = pytest.mark.envoy
@@ -125,26 +124,12 @@ async def test_an_https_origin_of_an_unknown_authority_gets_no_request(tmp_path:
 async def test_a_websocket_lives_through_an_edit(tmp_path: Path) -> None:
     async with origin("echo") as echo, standalone(tmp_path, route(f"http://127.0.0.1:{echo.port}")) as here:
         await here.until("web")
-        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
-        key = base64.b64encode(os.urandom(16)).decode()
-        upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13"
-        writer.write(f"GET /chat HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n\r\n".encode())
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        assert b" 101 " in head
-        assert await exchange(reader, writer, b"before") == b"before"
-        here.write(route("http://127.0.0.1:1"))
-        await here.until("web", type="Programmed", generation=2)
-        assert (await here.get("/")).status == 503
-        assert await exchange(reader, writer, b"after") == b"after"
-        writer.close()
-
-
-async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
-    """One masked text frame there, one frame back (RFC 6455, 5.2)."""
-    mask = os.urandom(4)
-    writer.write(bytes((0x81, 0x80 | len(data))) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
-    head = await asyncio.wait_for(reader.readexactly(2), 5)
-    return await asyncio.wait_for(reader.readexactly(head[1] & 0x7F), 5)
+        async with websocket(here.port, "/chat") as talk:
+            assert await talk.exchange(b"before") == b"before"
+            here.write(route("http://127.0.0.1:1"))
+            await here.until("web", type="Programmed", generation=2)
+            assert (await here.get("/")).status == 503
+            assert await talk.exchange(b"after") == b"after"
 
 
 async def test_http2_with_prior_knowledge_is_answered(tmp_path: Path) -> None:

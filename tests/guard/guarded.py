@@ -68,6 +68,7 @@ class Settings:
     probes_port: int = 0
     concurrency: int = 0
     queue: int = 0
+    http2: bool = False
 
     @property
     def guard(self) -> Guard:
@@ -80,6 +81,7 @@ class Settings:
             address="127.0.0.1",
             concurrency=self.concurrency,
             queue=self.queue,
+            http2=self.http2,
         )
 
     @property

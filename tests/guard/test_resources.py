@@ -29,6 +29,7 @@ CASES: dict[str, Settings] = {
     "everything": guard(
         Key("k1"), jwks=jwks(_PUBLIC), invokers=CALLERS, probes_port=9901, listen_port=8008, concurrency=3, queue=10
     ),
+    "http2": guard(Key("k1"), jwks=jwks(_PUBLIC), invokers=CALLERS, listen_port=8008, concurrency=3, http2=True),
     "nobody-may-and-no-keys": guard(Key("k1"), jwks=jwks(), invokers=Invokers(), listen_port=8008),
 }
 

@@ -15,7 +15,7 @@ from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
 from edgerun.translate.bootstrap import bootstrap
-from local.harness import SERVER, origin
+from local.harness import SERVER, origin, revision
 
 ASLEEP = "import time\nwhile True: time.sleep(60)"
 STUBBORN = "import signal\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n" + SERVER
@@ -56,7 +56,7 @@ async def main(root: Path) -> None:
     )
     edge = LocalEdge(instance, config, leash=leash, say=lambda _name, _line: None, access=print, concurrency=1)
     scripts = {"plain": SERVER, "stubborn": STUBBORN, "runaway": WITH_RUNAWAY, "disowned": WITH_DISOWNED}
-    origins.apply(tuple(origin(script, name=name) for name, script in scripts.items()))
+    origins.apply(tuple(revision(origin(script, name=name)) for name, script in scripts.items()))
     async with asyncio.TaskGroup() as group:
         group.create_task(leash.run(), name="leash")
         group.create_task(origins.run(), name="origins")

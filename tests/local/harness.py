@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgerun.api.meta import ObjectKey, ObjectMeta
-from edgerun.api.originservice import (
+from edgerun.api.originservice import Guarding, OriginService, OriginServiceSpec
+from edgerun.api.templates import (
     Container,
     ContainerPort,
     EnvVar,
-    Guarding,
     HTTPGetAction,
-    OriginService,
-    OriginServiceSpec,
     PodSpec,
     Probe,
     TCPSocketAction,
@@ -31,7 +29,11 @@ from edgerun.infra.local.instance import create
 from edgerun.infra.local.leash import Leash
 from edgerun.infra.local.processes import LocalOrigins
 from edgerun.infra.local.site import Timing
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.names import revision_key
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.plan import Running
+from edgerun.translate.revisions.naming import numbered
+from edgerun.translate.world import OriginObservation
 from local.gatehouse import TRUST_DOMAIN, Gatehouse
 from support.poll import eventually
 
@@ -60,7 +62,6 @@ def origin(
     script: str = SERVER,
     *,
     name: str = "cart",
-    generation: int = 1,
     command: tuple[str, ...] | None = None,
     args: tuple[str, ...] = (),
     env: dict[str, str] | None = None,
@@ -82,12 +83,18 @@ def origin(
         image=image,
     )
     return OriginService(
-        metadata=ObjectMeta(name=name, namespace="shop", generation=generation, labels=labels or {}),
+        metadata=ObjectMeta(name=name, namespace="shop", labels=labels or {}),
         spec=OriginServiceSpec(template=Template(spec=PodSpec(containers=(container,))), guard=guard),
     )
 
 
+def revision(service: OriginService, number: int = 1, *, replicas: int = 1) -> Running:
+    """That many replicas of the revision of that number."""
+    return Running(revision_key(service.key, numbered(service.metadata.name, number)), service, replicas)
+
+
 CART = ObjectKey("OriginService", "shop", "cart")
+FIRST, SECOND, PAY = (ObjectKey("OriginRevision", "shop", name) for name in ("cart-00001", "cart-00002", "pay-00001"))
 
 
 @dataclass
@@ -103,20 +110,23 @@ class House:
     acks: int = 0
     may_acknowledge: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def apply(self, *origins: OriginService, replicas: int = 1) -> None:
-        self.origins.apply(origins, {one.key: replicas for one in origins})
+    def apply(self, *revisions: Running | OriginService, replicas: int = 1) -> None:
+        """What is to run: revisions, or services whose first revision has that many replicas."""
+        self.origins.apply(
+            tuple(one if isinstance(one, Running) else revision(one, replicas=replicas) for one in revisions)
+        )
 
-    def observed(self, key: ObjectKey = CART) -> OriginObservation | None:
+    def observed(self, key: ObjectKey = FIRST) -> OriginObservation | None:
         return next((seen for one, seen in reversed(self.history) if one == key), None)
 
-    def observations(self, key: ObjectKey = CART) -> list[OriginObservation | None]:
+    def observations(self, key: ObjectKey = FIRST) -> list[OriginObservation | None]:
         return [seen for one, seen in self.history if one == key]
 
     async def acknowledged(self) -> None:
         await self.may_acknowledge.wait()
         self.acks += 1
 
-    async def until(self, true: Callable[[OriginObservation], bool], key: ObjectKey = CART) -> OriginObservation:
+    async def until(self, true: Callable[[OriginObservation], bool], key: ObjectKey = FIRST) -> OriginObservation:
         def told() -> OriginObservation:
             seen = self.observed(key)
             assert seen is not None, "nothing was observed"
@@ -125,13 +135,14 @@ class House:
 
         return await eventually(told, within_s=10)
 
-    async def until_ready(self, key: ObjectKey = CART, *, generation: int = 1) -> OriginObservation:
-        return await self.until(lambda seen: seen.phase is OriginPhase.READY and seen.generation == generation, key)
+    async def until_ready(self, key: ObjectKey = FIRST, *, replicas: int = 1) -> OriginObservation:
+        """That so many serve, and no others."""
+        return await self.until(lambda seen: (seen.phase, len(seen.endpoints)) == (OriginPhase.READY, replicas), key)
 
-    async def until_reason(self, reason: str, key: ObjectKey = CART) -> OriginObservation:
+    async def until_reason(self, reason: str, key: ObjectKey = FIRST) -> OriginObservation:
         return await self.until(lambda seen: seen.reason == reason, key)
 
-    def lines(self, name: str = "shop/cart") -> list[str]:
+    def lines(self, name: str = "shop/cart-00001") -> list[str]:
         return [line for one, line in self.said if one == name]
 
     def pids(self) -> set[int]:

@@ -16,7 +16,7 @@ import pytest
 from edgerun.infra.local.instance import instances
 from edgerun.translate.guard_answers import BUSY, FORBIDDEN
 from edgerun.translate.world import Endpoint
-from local.harness import CART, marked
+from local.harness import marked
 from support.load import load
 from support.poll import eventually, eventually_sync
 from support.ports import free_port
@@ -71,10 +71,11 @@ spec: {{rules: [{{origins: [{{service: {{name: cart}}}}]}}]}}
 
 
 async def ready(here: Standalone, *, generation: int = 1) -> Endpoint:
-    """Where the edge asks shop/cart."""
+    """Where the edge asks the newest revision of shop/cart that is ready."""
     await here.until("cart", kind="OriginService", namespace="shop", generation=generation)
     await here.until("cart", namespace="shop")
-    (endpoint,) = here.runtime.controller.store.observations[CART].endpoints
+    observations = here.runtime.controller.store.observations
+    (endpoint,) = observations[max(key for key, seen in observations.items() if seen.endpoints)].endpoints
     return endpoint
 
 
@@ -156,7 +157,7 @@ async def test_who_refused_a_request_and_why_is_in_the_log_of_the_guard(here: St
     here.write(files(spec="access: {invokers: []}"))
     await eventually(lambda: answered(here, 403))
     name, entry = await eventually(lambda: next((one for one in here.audience.guards if one[1]["status"] == 403), None))
-    assert (name, entry["caller"]) == ("shop/cart", CALLER)
+    assert (name, entry["caller"]) == ("shop/cart-00001", CALLER)
     assert entry["details"] == "rbac_access_denied_matched_policy[none]"
     await eventually(lambda: (entry["request_id"], 403) in edges_half(here))
     assert "eyJ" not in str(here.audience.guards)

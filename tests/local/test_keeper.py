@@ -115,7 +115,7 @@ def test_what_an_instance_and_its_keeper_left_is_cleared_away_by_the_next(tmp_pa
 
 
 async def test_a_keeper_that_dies_is_replaced_and_knows_everything(house: House) -> None:
-    house.origins.apply((origin(),))
+    house.apply(origin())
     await house.until_ready()
     first = house.leash.keeper_pid
     assert first is not None

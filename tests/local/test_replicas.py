@@ -1,23 +1,24 @@
-"""Several replicas of one origin: how many run, which ones leave, and how a new version replaces them all."""
+"""The replicas of one revision: how many run, from none on, and which ones leave."""
 
 import asyncio
 
-from edgerun.api.originservice import OriginService
-from edgerun.translate.world import OriginObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import OriginObservation
 from local.harness import House, ask, origin, steadily
 from support.poll import eventually
 
 
-def greeting(word: str, generation: int) -> OriginService:
-    return origin(env={"GREETING": word}, generation=generation)
+async def until_serving(house: House, replicas: int) -> OriginObservation:
+    """All that are wanted, and nobody else."""
+    seen = await house.until_ready(replicas=replicas)
+    assert (seen.replicas, seen.message) == (replicas, "")
+    return seen
 
 
-async def until_serving(house: House, replicas: int, *, generation: int = 1) -> OriginObservation:
-    def all_there(seen: OriginObservation) -> bool:
-        complete = seen.phase is OriginPhase.READY and not seen.message
-        return complete and (len(seen.endpoints), seen.generation) == (replicas, generation)
-
-    return await house.until(all_there)
+async def until_asleep(house: House) -> None:
+    seen = await house.until(lambda seen: seen.replicas == 0)
+    assert (seen.phase, seen.endpoints, seen.reason) == (OriginPhase.PENDING, (), "")
+    await eventually(lambda: not house.pids())
 
 
 async def test_as_many_run_as_are_wanted_each_on_a_port_of_its_own(house: House) -> None:
@@ -55,34 +56,76 @@ async def test_fewer_leave_only_when_the_proxies_know_and_nobody_is_connected(ho
     assert await ask(one.endpoints[0].port) == "hello"
 
 
-async def test_a_new_version_replaces_them_one_by_one_and_never_too_few_serve(house: House) -> None:
-    house.apply(greeting("one", 1), replicas=3)
+async def test_a_revision_may_have_none_and_then_has_no_process(house: House) -> None:
+    house.apply(origin(), replicas=0)
+    await until_asleep(house)
+    assert len(house.observations()) == 1
+
+
+async def test_none_become_three_and_none_again(house: House) -> None:
+    house.apply(origin(), replicas=0)
+    await until_asleep(house)
+    house.apply(origin(), replicas=3)
     await until_serving(house, 3)
-    house.apply(greeting("two", 2), replicas=3)
-    seen = await until_serving(house, 3, generation=2)
-    assert [await ask(endpoint.port) for endpoint in seen.endpoints] == ["two"] * 3
-    sizes = [len(seen.endpoints) for seen in house.observations() if seen and seen.generation == 2]
-    assert set(sizes) == {3}
-    await eventually(lambda: len(house.pids()) == 3)
+    house.apply(origin(), replicas=0)
+    await until_asleep(house)
 
 
-async def test_a_version_that_fails_takes_no_replica_of_the_one_before(house: House) -> None:
-    house.apply(greeting("one", 1), replicas=2)
-    before = await until_serving(house, 2)
-    house.apply(origin("raise SystemExit('no database')", generation=2), replicas=2)
-    seen = await house.until(lambda seen: "no database" in seen.message)
-    assert (seen.phase, seen.endpoints) == (OriginPhase.FAILED, before.endpoints)
-    house.apply(greeting("one", 3), replicas=2)
-    assert (await until_serving(house, 2, generation=3)).endpoints == before.endpoints
+async def test_the_last_one_leaves_only_when_the_proxies_know_and_its_request_is_done(house: House) -> None:
+    house.apply(origin())
+    (endpoint,) = (await until_serving(house, 1)).endpoints
+    house.may_acknowledge.clear()
+    house.apply(origin(), replicas=0)
+    await house.until(lambda seen: not seen.endpoints)
+    await steadily(lambda: len(house.pids()) == 1, for_s=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+    house.may_acknowledge.set()
+    await eventually(lambda: house.acks == 1)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert b"hello" in await reader.read(1000)
+    writer.close()
+    await until_asleep(house)
+
+
+async def test_who_comes_back_from_none_does_not_wait_for_who_leaves(house: House) -> None:
+    house.apply(origin())
+    (before,) = (await until_serving(house, 1)).endpoints
+    house.may_acknowledge.clear()
+    house.apply(origin(), replicas=0)
+    house.apply(origin())
+    (after,) = (await until_serving(house, 1)).endpoints
+    assert after.port != before.port
+    assert await ask(after.port) == "hello"
+    house.may_acknowledge.set()
+    await eventually(lambda: len(house.pids()) == 1)
+
+
+async def test_back_from_none_it_takes_no_more_than_its_start(house: House) -> None:
+    clock = asyncio.get_running_loop().time
+    house.apply(origin(), replicas=0)
+    took = []
+    for _ in range(5):
+        began = clock()
+        house.apply(origin())
+        await until_serving(house, 1)
+        took.append(clock() - began)
+        house.apply(origin(), replicas=0)
+        await until_asleep(house)
+    assert min(took) < 0.5, took
+
+
+async def test_of_a_broken_revision_without_replicas_it_is_not_said_that_it_is_ready(house: House) -> None:
+    house.apply(origin("raise SystemExit('no database')"))
+    await house.until(lambda seen: "no database" in seen.message)
+    house.apply(origin("raise SystemExit('no database')"), replicas=0)
+    await until_asleep(house)
 
 
 async def test_one_that_does_not_start_is_told_while_the_others_serve(house: House) -> None:
     house.apply(origin(), replicas=1)
     await until_serving(house, 1)
     house.apply(origin(), replicas=2)
-    await until_serving(house, 2)
-    crashed = house.observed()
-    assert crashed
+    crashed = await until_serving(house, 2)
     assert await ask(crashed.endpoints[0].port, "/quit") == "bye"
     seen = await house.until(lambda seen: bool(seen.message))
     assert (seen.phase, len(seen.endpoints)) == (OriginPhase.READY, 1)
@@ -91,9 +134,9 @@ async def test_one_that_does_not_start_is_told_while_the_others_serve(house: Hou
 
 
 async def test_who_does_not_serve_leaves_first(house: House) -> None:
-    house.apply(greeting("one", 1), replicas=2)
+    house.apply(origin(), replicas=2)
     seen = await until_serving(house, 2)
     assert await ask(seen.endpoints[0].port, "/quit") == "bye"
     await house.until(lambda seen: len(seen.endpoints) == 1)
-    house.apply(greeting("one", 1), replicas=1)
+    house.apply(origin(), replicas=1)
     assert (await until_serving(house, 1)).endpoints == seen.endpoints[1:]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.harness import CART, marked
+from local.harness import CART, FIRST, marked
 from support.load import load
 from support.poll import eventually
 from support.standalone import Standalone, standalone
@@ -47,7 +47,7 @@ spec: {rules: [{origins: [{service: {name: cart}}]}]}
 
 
 def serving(here: Standalone) -> int:
-    return len(here.runtime.controller.store.observations[CART].endpoints)
+    return len(here.runtime.controller.store.observations[FIRST].endpoints)
 
 
 def apps(here: Standalone) -> int:
@@ -84,6 +84,6 @@ async def test_one_process_becomes_four_and_one_again_and_no_request_fails(tmp_p
         assert not always.failed, always
         line = here.runtime.controller.board.lines[CART]
         assert line.status.replicas == type(line.status.replicas)(desired=1, ready=1)
-        said = [line for name, line in here.audience.lines if line.startswith("edgerun: Scaled from ")]
-        assert said[0].startswith("edgerun: Scaled from 1 to ")
+        said = [line for name, line in here.audience.lines if line.startswith("edgerun: Scaled ")]
+        assert said[0].startswith("edgerun: Scaled cart-00001 from 1 to ")
         assert said[-1].endswith("concurrent requests, target 5 a replica")

@@ -25,7 +25,7 @@ OF_THE_FLEET = (
     "Service",
     "ServiceAccount",
 )
-OF_THE_SHOP = ("Deployment", "EdgeRoute", "OriginService")
+OF_THE_SHOP = ("Deployment", "EdgeRoute", "OriginRevision", "OriginService")
 _OF_ONE_RUN = ("creationTimestamp", "lastTransitionTime", "managedFields", "resourceVersion", "uid")
 _SIDE_EFFECTS = ("clusterIP", "clusterIPs", "ca.crt", "edgerun.dev/applied")
 

@@ -7,7 +7,7 @@ Trap: it runs in the time of the event loop, which `looptime` makes fly.
 import asyncio
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -70,9 +70,9 @@ class Post(Server):
         self.out: list[Fleets] = []
         self.here: dict[str, Proxy] = {}
 
-    def publish(self, fleets: Fleets) -> int:
+    def publish(self, fleets: Fleets, cold: Mapping[str, Set[str]] | None = None) -> int:
         self.out.append(fleets)
-        return super().publish(fleets)
+        return super().publish(fleets, cold)
 
     def proxies(self) -> tuple[Proxy, ...]:
         return tuple(self.here.values())

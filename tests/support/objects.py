@@ -9,9 +9,13 @@ import yaml
 
 from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.meta import ObjectKey
-from edgerun.api.originservice import OriginService
+from edgerun.api.originservice import KIND, OriginService
 from edgerun.api.problems import Refusal
-from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, OriginPhase, World
+from edgerun.translate.names import revision_key
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.plan import Running
+from edgerun.translate.revisions.naming import numbered
+from edgerun.translate.world import Edge, Endpoint, Installation, OriginObservation, World
 
 READY = OriginPhase.READY
 PLACE = Installation(
@@ -39,11 +43,24 @@ def origin_service(name: str, *, namespace: str = "shop", **container: Any) -> O
 
 
 def ready(port: int = 9000) -> OriginObservation:
-    return OriginObservation(1, READY, (Endpoint("127.0.0.1", port),))
+    return OriginObservation(READY, (Endpoint("127.0.0.1", port),))
+
+
+def first(service: ObjectKey) -> ObjectKey:
+    """The first revision of an OriginService."""
+    return revision_key(service, numbered(service.name, 1))
+
+
+def run(service: OriginService, number: int = 1, *, replicas: int | None = None) -> Running:
+    """A revision that has the template of `service`, and as few replicas as may be."""
+    key = revision_key(service.key, numbered(service.metadata.name, number))
+    return Running(key, service, service.spec.scaling.min_scale if replicas is None else replicas)
 
 
 def world(*objects: EdgeRoute | OriginService, **others: Any) -> World:
-    """A world of these objects."""
+    """A world of these objects. What is said of an OriginService is said of its first revision."""
+    for name in {"observations", "scales", "epochs"} & others.keys():
+        others[name] = {first(key) if key.kind == KIND else key: one for key, one in others[name].items()}
     return World(
         routes=tuple(one for one in objects if isinstance(one, EdgeRoute)),
         origins=tuple(one for one in objects if isinstance(one, OriginService)),
@@ -78,4 +95,4 @@ def _observation(item: Mapping[str, Any]) -> OriginObservation:
     guarded = item.get("guarded", False)
     endpoints = tuple(Endpoint("127.0.0.1", port, guarded) for port in item.get("ports", ()))
     phase = OriginPhase(item.get("phase", "Ready"))
-    return OriginObservation(1, phase, endpoints, item.get("reason", ""), item.get("message", ""))
+    return OriginObservation(phase, endpoints, item.get("reason", ""), item.get("message", ""))

@@ -1,9 +1,10 @@
 """An echo origin for tests: answers JSON that tells what it saw. Standard library only.
 
 `async with origin("cart") as cart:` serves in this process on `cart.port`; `PORT=9000 NAME=cart python origins.py`
-serves as a process of its own. Query parameters steer the answer: `delay=1s` (or `250ms`), `status=503`, `size=N` (a
-body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade to WebSocket echoes frames. Trap: this is a test
-double, not a web server: a malformed request just ends its connection.
+serves as a process of its own, STATUS is what it answers unless told otherwise, and where PATIENT is set it finishes
+what it has begun when it is to end. Query parameters steer the answer:
+`delay=1s` (or `250ms`), `status=503`, `size=N` (a body of N bytes), `stream=SECONDS` (a chunk each 100 ms). An upgrade
+to WebSocket echoes frames. Trap: this is a test double, not a web server: a malformed request just ends its connection.
 """
 
 import asyncio
@@ -44,11 +45,12 @@ class Request:
 
 @dataclass(slots=True)
 class Origin:
-    """A running origin. `requests` grows as they come."""
+    """A running origin. `requests` grows as they come, `together` are being answered."""
 
     name: str
     port: int
     requests: list[Request] = field(default_factory=list)
+    together: int = 0
 
 
 @asynccontextmanager
@@ -98,8 +100,12 @@ async def _exchange(state: Origin, reader: asyncio.StreamReader, writer: asyncio
         return False
     if request.header("expect") == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    length = await _body_length(request, reader)
-    await _answer(state.name, request, length, writer)
+    state.together += 1
+    try:
+        body = await _body(request, reader)
+        await _answer(state, request, body, writer)
+    finally:
+        state.together -= 1
     return request.header("connection") != "close"
 
 
@@ -114,50 +120,61 @@ async def _head(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, target, tuple((name, value.strip()) for name, _, value in pairs))
 
 
-async def _body_length(request: Request, reader: asyncio.StreamReader) -> int:
-    """Reads the whole body and forgets it."""
+@dataclass(slots=True)
+class _Body:
+    """What is remembered of one."""
+
+    length: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    async def take(self, reader: asyncio.StreamReader, length: int) -> None:
+        left = length
+        while left:
+            data = await reader.read(min(left, _HEAD_LIMIT))
+            if not data:
+                raise asyncio.IncompleteReadError(b"", left)
+            self.digest.update(data)
+            left -= len(data)
+        self.length += length
+
+
+async def _body(request: Request, reader: asyncio.StreamReader) -> _Body:
+    """Reads the whole body."""
+    body = _Body()
     if request.header("transfer-encoding") != "chunked":
-        return await _skip(reader, int(request.header("content-length") or 0))
-    total = 0
+        await body.take(reader, int(request.header("content-length") or 0))
+        return body
     while size := int((await reader.readline()).split(b";")[0], 16):
-        total += await _skip(reader, size)
+        await body.take(reader, size)
         await reader.readline()
     while (await reader.readline()).strip():
         pass
-    return total
+    return body
 
 
-async def _skip(reader: asyncio.StreamReader, length: int) -> int:
-    left = length
-    while left:
-        data = await reader.read(min(left, _HEAD_LIMIT))
-        if not data:
-            raise asyncio.IncompleteReadError(b"", left)
-        left -= len(data)
-    return length
-
-
-async def _answer(name: str, request: Request, length: int, writer: asyncio.StreamWriter) -> None:
-    wanted = request.parameters
+async def _answer(state: Origin, request: Request, given: _Body, writer: asyncio.StreamWriter) -> None:
+    name, wanted, together = state.name, request.parameters, state.together
     await asyncio.sleep(seconds(wanted.get("delay", "0")))
-    status = int(wanted.get("status", HTTPStatus.OK))
+    status = int(wanted.get("status", os.environ.get("STATUS", HTTPStatus.OK)))
     if "stream" in wanted:
         await _stream(name, seconds(wanted["stream"]), status, writer)
         return
-    body = b"x" * int(wanted["size"]) if "size" in wanted else _described(name, request, length)
+    body = b"x" * int(wanted["size"]) if "size" in wanted else _described(name, request, given, together)
     writer.write(_response_head(name, status, f"content-length: {len(body)}"))
     if request.method != "HEAD":
         writer.write(body)
     await writer.drain()
 
 
-def _described(name: str, request: Request, length: int) -> bytes:
+def _described(name: str, request: Request, given: _Body, together: int) -> bytes:
     seen: dict[str, Any] = {
         "name": name,
         "method": request.method,
         "path": request.target,
         "headers": request.headers,
-        "bodyLength": length,
+        "bodyLength": given.length,
+        "bodySha256": given.digest.hexdigest(),
+        "together": together,
     }
     return json.dumps(seen).encode()
 
@@ -214,8 +231,10 @@ async def _main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     name, port = os.environ.get("NAME", "origin"), int(os.environ.get("PORT", "8080"))
-    async with origin(name, port=port, address=os.environ.get("ADDRESS", "127.0.0.1")):
+    async with origin(name, port=port, address=os.environ.get("ADDRESS", "127.0.0.1")) as it:
         await stop.wait()
+        while os.environ.get("PATIENT") and it.together:
+            await asyncio.sleep(_STREAM_STEP_S)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ DIFFERS = (
     (re.compile(r"http://\d+\.\d+\.\d+\.\d+:\d+"), "ADDRESS"),
     (re.compile(r"\b\d+(\.\d+)? ms\b"), "N ms"),
     (re.compile(r"(\b[1-5]\d\d) +\d+ +\d+\.\d\b"), r"\1 TIMES MS"),
-    (re.compile(r"\b(\d+[smhd])+$"), "AGE"),
+    (re.compile(r"\b(\d+[smhd])+$| \d+[smhd](?= {3})"), "AGE"),
     (re.compile(r"[ \t]+"), " "),
 )
 

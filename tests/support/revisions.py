@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from edgerun.api.originservice import Template
+from edgerun.api.originservice import Share, TrafficTarget
+from edgerun.api.templates import Template
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.creation import Wanted
 from edgerun.translate.revisions.follow import Facts, Wish
-from edgerun.translate.revisions.memory import Share, Target
 from edgerun.translate.revisions.naming import number_of
 from edgerun.translate.revisions.revision import Revision, Revisions, by_name
-from edgerun.translate.world import OriginPhase
 
 SERVICE = "cart"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,12 +48,12 @@ def facts(*found: Revision | str, after: float = 0.0, **others: Any) -> Facts:
     return Facts(now=START + timedelta(seconds=after), revisions=there, **others)
 
 
-def latest(percent: int = 100, tag: str = "") -> Target:
-    return Target(latest_revision=True, percent=percent, tag=tag)
+def latest(percent: int = 100, tag: str = "") -> TrafficTarget:
+    return TrafficTarget(latest_revision=True, percent=percent, tag=tag)
 
 
-def pinned(name: str, percent: int = 0, tag: str = "") -> Target:
-    return Target(revision_name=name, percent=percent, tag=tag)
+def pinned(name: str, percent: int = 0, tag: str = "") -> TrafficTarget:
+    return TrafficTarget(revision_name=name, percent=percent, tag=tag)
 
 
 def shares(*written: str) -> tuple[Share, ...]:

@@ -28,11 +28,13 @@ from edgerun.runtime.issuing import Issuing
 from edgerun.translate.bootstrap import bootstrap
 from edgerun.translate.guard import Guard, static_resources
 from edgerun.translate.identities import edge_id, guard_fleet
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.world import Edge, Endpoint, OriginObservation
 
 from .fleet import ENVOY, Proxy, fleet
 from .issuers import origin as origin_service
 from .issuers import route
+from .objects import first
 from .origins import Origin, origin
 from .poll import eventually
 from .ports import free_port
@@ -90,7 +92,7 @@ class Plane:
         store.apply(origin_service("cart"))
         store.apply(route("web", "cart"))
         endpoints = tuple(Endpoint("127.0.0.1", port, guarded=True) for port in self.guards.values())
-        store.observe(ORIGIN, OriginObservation(1, OriginPhase.READY, endpoints))
+        store.observe(first(ORIGIN), OriginObservation(OriginPhase.READY, endpoints))
         await self.wire.tend()
         await self.controller.server.start(f"unix:{self.socket}")
         self.tasks = [asyncio.create_task(self._control()), asyncio.create_task(self.issuing.run())]

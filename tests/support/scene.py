@@ -148,7 +148,7 @@ async def under_load(server: ApiServer, client: Client, namespace: str) -> Async
         await client.create(at_port(origin_service(scene.place.shop, "cart"), here.port))
         await client.create(to_origin(scene.place.shop, "cart"))
         await origin_pod(scene, "cart")
-        await eventually(lambda: _deployed(scene), within_s=WITHIN_S, step_s=0.1)
+        await eventually(lambda: fleet_made(scene), within_s=WITHIN_S, step_s=0.1)
         await ready_pod(client, scene.place, "default", EDGE_POD)
         xds = await stack.enter_async_context(leader_found(client, scene.place))
         pod = edge_pod(client, scene.place, "default", EDGE_POD, xds, scene.folder)
@@ -184,26 +184,28 @@ def to_origin(namespace: str, name: str, service: str = "") -> dict[str, Any]:
     }
 
 
-async def origin_pod(scene: Scene, name: str) -> None:
-    """What a Deployment's controller, a scheduler and a kubelet would come to, on this machine."""
+async def origin_pod(scene: Scene, name: str, number: int = 1, *, ready: bool = True) -> ObjectKey:
+    """What a Deployment's controller, a scheduler and a kubelet would come to for the first revision, here."""
 
     async def deployed() -> Object:
         try:
-            return await scene.client.get(ObjectKey("Deployment", scene.place.shop, name))
+            return await scene.client.get(ObjectKey("Deployment", scene.place.shop, f"{name}-00001"))
         except NotFoundError:
             return {}
 
     template = (await eventually(deployed, within_s=WITHIN_S, step_s=0.1, what=f"Deployment {name}"))["spec"][
         "template"
     ]
-    metadata = {"name": f"{name}-1", "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
+    metadata = {"name": f"{name}-{number}", "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
     await scene.client.create({**pod, "spec": template["spec"]})
-    conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:00Z"}]
     await scene.client.apply_status({**pod, "status": {"podIP": "127.0.0.1", "conditions": conditions}})
+    return scene.key("Pod", metadata["name"])
 
 
-async def _deployed(scene: Scene) -> bool:
+async def fleet_made(scene: Scene) -> bool:
+    """Whether what the pods of the edge are made from is there."""
     try:
         for kind in ("Deployment", "ConfigMap"):
             await scene.client.get(scene.place.key(kind, "edge-default"))

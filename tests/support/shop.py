@@ -4,33 +4,46 @@ Every origin is support/origins.py in Edgerun's own image; its program comes to 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edgerun.api import API_VERSION
+from edgerun.translate.labels import ORIGIN_SERVICE, REVISION
 from support.pods import FOLDER, PROGRAM, origin_program
 from support.poll import eventually_sync
 
 READY_WITHIN_S = 90
+NOTHING: Mapping[str, Any] = {}
 
 
-def origin_service(name: str, image: str, *, replicas: int = 1, said: str = "", **pod: Any) -> dict[str, Any]:
-    """An OriginService whose answers have `said`, or its name, in x-origin."""
+def origin_service(
+    name: str,
+    image: str,
+    *,
+    replicas: int = 1,
+    said: str = "",
+    env: Mapping[str, str] = NOTHING,
+    spec: Mapping[str, Any] = NOTHING,
+    **pod: Any,
+) -> dict[str, Any]:
+    """An OriginService whose answers have `said`, or its name, in x-origin; `spec` is what it has beside its template,
+    `env` more variables of its container."""
+    variables = {"ADDRESS": "0.0.0.0", "NAME": said or name, **env}
     container = {
         "image": image,
         "imagePullPolicy": "Never",
         "command": ["python3", f"{FOLDER}/{PROGRAM.name}"],
-        "env": [{"name": "ADDRESS", "value": "0.0.0.0"}, {"name": "NAME", "value": said or name}],
+        "env": [{"name": key, "value": value} for key, value in variables.items()],
         "volumeMounts": [{"name": "origin", "mountPath": FOLDER}],
     }
-    spec = {
+    template = {
         "securityContext": {"runAsNonRoot": True},
         "volumes": [{"name": "origin", "configMap": {"name": "origin"}}],
         "containers": [container],
         **pod,
     }
-    return _object("OriginService", name, {"scaling": {"minScale": replicas}, "template": {"spec": spec}})
+    return _object("OriginService", name, {"scaling": {"minScale": replicas}, "template": {"spec": template}, **spec})
 
 
 def edge_route(name: str, host: str, *origins: str, **spec: Any) -> dict[str, Any]:
@@ -90,6 +103,21 @@ class Shop:
             return found
 
         return eventually_sync(reached, within_s=READY_WITHIN_S, step_s=0.3)
+
+    def alone(self, name: str) -> None:
+        """Waits until nothing is left of any revision of the OriginService but of the newest, and that is ready."""
+
+        def reached() -> bool:
+            status = self.get("originservice", name)["status"]
+            newest = status["latestReadyRevisionName"]
+            assert newest == status["latestCreatedRevisionName"], status
+            assert {one["revisionName"]: one["percent"] for one in status["traffic"]} == {newest: 100}, status
+            pods = self.kubectl("get", "pods", f"--selector={ORIGIN_SERVICE}={name}", "--output=json")
+            revisions = {one["metadata"]["labels"][REVISION] for one in json.loads(pods)["items"]}
+            assert revisions == {newest}, revisions
+            return True
+
+        eventually_sync(reached, within_s=READY_WITHIN_S, step_s=0.3)
 
 
 def _newest(condition: dict[str, Any], found: dict[str, Any]) -> bool:

@@ -52,11 +52,20 @@ class Site:
     async def cart(self, **changes: Any) -> None:
         """The cart with these settings, until nobody is sent to the one before any more."""
         await asyncio.to_thread(self.shop.open, origin("cart", self.image, **changes))
-        await asyncio.to_thread(self.shop.kubectl, "rollout", "status", "deployment/cart", ROLLED_OUT)
+        await self.rolled_out()
+
+    async def rolled_out(self) -> None:
+        """The pods of the newest cart are those of its Deployment as it is now."""
+        newest = await asyncio.to_thread(self.newest)
+        await asyncio.to_thread(self.shop.kubectl, "rollout", "status", newest, ROLLED_OUT)
+
+    def newest(self) -> str:
+        """The Deployment of the newest revision of the cart."""
+        return f"deployment/{self.shop.get('originservice', 'cart')['status']['latestCreatedRevisionName']}"
 
     async def settled(self) -> None:
         """Nothing is left of any cart before."""
-        await asyncio.to_thread(self.shop.kubectl, "rollout", "status", "deployment/cart", ROLLED_OUT)
+        await self.rolled_out()
         await eventually(self._alone, within_s=60, step_s=0.3)
 
     async def _alone(self) -> bool:
@@ -103,7 +112,8 @@ async def scaled(release: Release, replicas: int) -> None:
 
 async def guarded_by(shop: Shop, name: str, tag: str) -> bool:
     """Whether this is the image of the guards, and they are all there."""
-    found = await asyncio.to_thread(shop.get, "deployment", name)
+    service = await asyncio.to_thread(shop.get, "originservice", name)
+    found = await asyncio.to_thread(shop.get, "deployment", service["status"]["latestCreatedRevisionName"])
     (guard,) = (one for one in found["spec"]["template"]["spec"]["initContainers"] if one["name"] == "edgerun-guard")
     status = found["status"]
     current = status.get("observedGeneration") == found["metadata"]["generation"]

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from envoy.service.load_stats.v3 import lrs_pb2
 
-from edgerun.translate.names import origin_of
+from edgerun.translate.names import revision_of
 from edgerun.xds.load_reports import METHOD, SERVICE
 from edgerun.xds.loads import Loads
 from edgerun.xds.server import Server
@@ -24,7 +24,7 @@ def address() -> Iterator[str]:
 
 
 async def test_a_server_that_begins_anew_hears_as_before(address: str) -> None:
-    loads = Loads(origin_of)
+    loads = Loads(revision_of)
     server = Server(observer=Witness(), loads=loads)
     clock = asyncio.get_running_loop().time
     for _ in range(2):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgerun.translate.revisions.trial import Tally
 from edgerun.xds.loads import PATIENCE_S, SHORTEST_S, ClusterReport, Counts, Load, Loads, Report
 
 A, B = "origin/shop/cart@shop/default~7", "origin/shop/cart@shop/admin~7"
@@ -187,3 +188,12 @@ def test_steady_load_reads_as_steady_however_readings_fall(steps: list[float]) -
             told.loads.heard("one", report(busy(8, 8, 8)), report_at)
             report_at += 1
         assert told.loads.read(now) == {"shop/cart": Load(8, 8, 8)}
+
+
+def test_what_has_ended_is_told_once_with_its_errors() -> None:
+    loads = Loads(lambda cluster: cluster)
+    for reporter in ("one", "two"):
+        total = Counts(in_progress=3, issued=9, succeeded=5, errors=1)
+        loads.heard(reporter, Report(reporter, "edge", (ClusterReport("cart", 1.0, {}, total),)), 0.0)
+    assert loads.ended() == {"cart": Tally(12, 2)}
+    assert loads.ended() == {}

@@ -12,7 +12,14 @@ where the object is new. tests/chart/test_rbac.py holds the same list, and asks 
 - apiGroups: [edgerun.dev]
   resources: [edgeroutes/status, originservices/status]
   verbs: [patch]
-# An OriginService is a Deployment in its own namespace, with a ConfigMap for its guards.
+# What the operator writes: a revision for every change of an OriginService's template, until nobody needs it any more.
+- apiGroups: [edgerun.dev]
+  resources: [originrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [edgerun.dev]
+  resources: [originrevisions/status]
+  verbs: [patch]
+# A revision is a Deployment in the namespace of its OriginService, which has a ConfigMap for its guards.
 {{ include "edgerun.rules.workloads" . }}
 # `access.ingress: Edge` is a NetworkPolicy. It is watched, for one that somebody deletes is an open door.
 - apiGroups: [networking.k8s.io]

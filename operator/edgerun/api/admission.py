@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from . import API_VERSION, GROUP, edgeproxy, edgeroute, originservice
+from . import API_VERSION, GROUP, edgeproxy, edgeroute, originrevision, originservice
 from .edgeproxy import EdgeProxy
 from .edgeroute import EdgeRoute
 from .originservice import OriginService
@@ -19,6 +19,11 @@ from .schema import Kind, completed, kinds
 from .structure import near, quoted, structure_problems
 
 Served = EdgeProxy | EdgeRoute | OriginService
+# What users meant who write a kind that is the operator's own.
+_MEANT = {
+    originrevision.KIND: "it is no kind for files: the operator writes it, for every change of an OriginService's "
+    "template; take it away, and write the OriginService"
+}
 _SHAPES = {edgeproxy.KIND: EdgeProxy, edgeroute.KIND: EdgeRoute, originservice.KIND: OriginService}
 
 
@@ -57,6 +62,8 @@ def _kind(raw: Mapping[str, Any]) -> Kind | None:
 
 def _unknown_kind(raw: Mapping[str, Any]) -> Problem:
     name, version = raw.get("kind"), raw.get("apiVersion")
+    if isinstance(name, str) and name in _MEANT:
+        return Problem("kind", f"{name}: {_MEANT[name]}")
     if not isinstance(name, str) or not name:
         return Problem("kind", f"Required value; the kinds of {API_VERSION} are {_listed()}")
     meant = near(name, kinds()) if isinstance(version, str) and version.startswith(f"{GROUP}/") else ""

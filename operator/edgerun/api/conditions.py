@@ -1,6 +1,7 @@
 """Conditions: how an object says in which state it is, and since when (KEP-1623, Gateway API's types and reasons).
 
-Positive polarity, but for Shadowed, which is present only while another route answers in this one's place.
+Positive polarity, but for two that are present only while it is so: Shadowed, when another route answers in this one's
+place, and RolledBack, when another revision does.
 """
 
 import re
@@ -12,6 +13,7 @@ import msgspec
 from .meta import Condition
 from .problems import Refusal
 
+MAX_LISTED = 5
 _KEPT = " (generation {} keeps serving)"
 _KEPT_AGAIN = re.compile(r" \(generation \d+ keeps serving\)$")
 
@@ -22,6 +24,8 @@ class ConditionType(StrEnum):
     SHADOWED = "Shadowed"
     PROGRAMMED = "Programmed"
     CONTAINER_HEALTHY = "ContainerHealthy"
+    ALL_TRAFFIC_ASSIGNED = "AllTrafficAssigned"
+    ROLLED_BACK = "RolledBack"
     READY = "Ready"
 
 
@@ -52,11 +56,16 @@ def words_of_refusal(condition: Condition) -> str:
 
 def folded(conditions: Iterable[Condition]) -> Condition:
     """Ready out of its parts: the first False one wins, then the first Unknown one, and Ready repeats its words."""
-    parts = sorted(conditions, key=lambda part: ("False", "Unknown", "True").index(part.status))
+    parts = sorted(map(_positive, conditions), key=lambda part: ("False", "Unknown", "True").index(part.status))
     worst = parts[0]
     if worst.status == "True":
         return true(ConditionType.READY, "Ready")
     return msgspec.structs.replace(worst, type=ConditionType.READY.value)
+
+
+def _positive(part: Condition) -> Condition:
+    """That a revision was rolled back is good for its requests, and not what was wished."""
+    return msgspec.structs.replace(part, status="False") if part.type == ConditionType.ROLLED_BACK else part
 
 
 def settled(
@@ -78,3 +87,10 @@ def settled(
 def condition(conditions: Iterable[Condition], type: ConditionType) -> Condition | None:
     """The one of that type."""
     return next((part for part in conditions if part.type == type), None)
+
+
+def listed(parts: Iterable[str]) -> str:
+    """At most a handful, and how many more there are: a condition is read, not searched."""
+    said = list(parts)
+    more = f" and {len(said) - MAX_LISTED} more" if len(said) > MAX_LISTED else ""
+    return "; ".join(said[:MAX_LISTED]) + more

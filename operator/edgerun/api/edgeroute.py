@@ -47,10 +47,12 @@ class RouteMatch(Frozen, frozen=True):
 
 
 class ServiceReference(Frozen, frozen=True):
-    """An OriginService in the EdgeRoute's own namespace, or in another one whose `access.invokers` name the caller."""
+    """An OriginService in the EdgeRoute's own namespace, or in another one whose `access.invokers` name the caller;
+    with a `tag` that revision of it alone."""
 
     name: str
     namespace: str = ""
+    tag: str = ""
 
 
 class WeightedOrigin(Frozen, frozen=True):
@@ -125,6 +127,7 @@ class EdgeRouteSpec(Frozen, frozen=True):
     edge: str = "default"
     hostnames: tuple[str, ...] = ()
     service_account_name: str = DEFAULT_SERVICE_ACCOUNT
+    tag_header: bool = False
 
 
 class EdgeStatus(Frozen, frozen=True, omit_defaults=False):

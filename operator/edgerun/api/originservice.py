@@ -1,21 +1,16 @@
 """OriginService: a container that runs like a Cloud Run service.
 
-The template's words are Kubernetes' PodSpec and Knative's. Field documentation lives in
-`crds/originservices.yaml`, which is the contract; these are the same shapes for the control plane.
-
-Trap: `None` is "not given" and differs from false, 0 or {}: a Deployment gets what was written, and nothing else.
+Field documentation lives in `crds/originservices.yaml`, which is the contract; these are the same shapes for the
+control plane. Its template is in `templates`.
 """
 
-from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
-
-import msgspec
 
 from .meta import Condition, Frozen, Kept, ObjectKey, ObjectMeta
+from .templates import Container, Template
 
 KIND = "OriginService"
-DEFAULT_CONTAINER_PORT = 8080  # Knative's and Cloud Run's
 DEFAULT_MAX_SCALE = 100  # Cloud Run's
 
 # What the guard takes of a pod. It is reserved without a guard, too, so that one may be put before any origin.
@@ -23,139 +18,6 @@ GUARD_PORT = 18443
 GUARD_PROBES_PORT = 18444
 GUARD_CONTAINER = "edgerun-guard"
 RESERVED_VOLUME_PREFIX = "edgerun-"
-
-Passed = Mapping[str, Any]  # a part of Kubernetes' PodSpec that is passed on as it is, and judged by an API server
-
-
-class EnvVar(Frozen, frozen=True):
-    name: str
-    value: str = ""
-    value_from: Passed | None = None
-
-
-class ContainerPort(Frozen, frozen=True):
-    container_port: int
-    name: str = ""
-    protocol: str = "TCP"
-    host_port: int | None = None
-    host_ip: str = msgspec.field(default="", name="hostIP")
-
-
-class HTTPHeader(Frozen, frozen=True):
-    name: str
-    value: str = ""
-
-
-class HTTPGetAction(Frozen, frozen=True):
-    """Succeeds when a GET of `path` answers 200 to 399."""
-
-    path: str = "/"
-    port: int | str | None = None
-    scheme: str = ""
-    host: str = ""
-    http_headers: tuple[HTTPHeader, ...] = ()
-
-
-class TCPSocketAction(Frozen, frozen=True):
-    """Succeeds when a connection is accepted."""
-
-    port: int | str | None = None
-    host: str = ""
-
-
-class ExecAction(Frozen, frozen=True):
-    command: tuple[str, ...] = ()
-
-
-class GRPCAction(Frozen, frozen=True):
-    port: int | None = None
-    service: str = ""
-
-
-class Probe(Frozen, frozen=True):
-    """At most one of the four; none means `tcp_socket` on the container's port."""
-
-    http_get: HTTPGetAction | None = None
-    tcp_socket: TCPSocketAction | None = None
-    exec: ExecAction | None = None
-    grpc: GRPCAction | None = None
-    initial_delay_seconds: int | None = None
-    period_seconds: int | None = None
-    timeout_seconds: int = 1
-    success_threshold: int | None = None
-    failure_threshold: int | None = None
-    termination_grace_period_seconds: int | None = None
-
-
-class Container(Frozen, frozen=True):
-    name: str = "app"
-    image: str = ""
-    image_pull_policy: str = ""
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
-    env: tuple[EnvVar, ...] = ()
-    env_from: tuple[Passed, ...] = ()
-    working_dir: str = ""
-    ports: tuple[ContainerPort, ...] = ()
-    resources: Passed | None = None
-    volume_mounts: tuple[Passed, ...] = ()
-    volume_devices: tuple[Passed, ...] = ()
-    security_context: Passed | None = None
-    readiness_probe: Probe = Probe()
-    liveness_probe: Probe | None = None
-    startup_probe: Probe | None = None
-    lifecycle: Passed | None = None
-    termination_message_path: str = ""
-    termination_message_policy: str = ""
-    restart_policy: str = ""
-    stdin: bool | None = None
-    stdin_once: bool | None = None
-    tty: bool | None = None
-
-    @property
-    def port(self) -> int:
-        """The port the app is told to listen on, as `PORT`."""
-        return self.ports[0].container_port if self.ports else DEFAULT_CONTAINER_PORT
-
-
-class PodSpec(Frozen, frozen=True):
-    """A PodSpec of Kubernetes, and `container_concurrency`: how many requests a replica gets at once, 0 for any
-    number."""
-
-    containers: tuple[Container, ...]
-    container_concurrency: int = 0
-    init_containers: tuple[Container, ...] = ()
-    volumes: tuple[Passed, ...] = ()
-    service_account_name: str = ""
-    automount_service_account_token: bool | None = None
-    image_pull_secrets: tuple[Passed, ...] = ()
-    security_context: Passed | None = None
-    termination_grace_period_seconds: int | None = None
-    node_selector: Mapping[str, str] = {}
-    tolerations: tuple[Passed, ...] = ()
-    affinity: Passed | None = None
-    topology_spread_constraints: tuple[Passed, ...] = ()
-    priority_class_name: str = ""
-    scheduler_name: str = ""
-    runtime_class_name: str = ""
-    dns_policy: str = ""
-    dns_config: Passed | None = None
-    host_aliases: tuple[Passed, ...] = ()
-    host_network: bool | None = None
-    host_pid: bool | None = msgspec.field(default=None, name="hostPID")
-    host_ipc: bool | None = msgspec.field(default=None, name="hostIPC")
-    share_process_namespace: bool | None = None
-    enable_service_links: bool | None = None
-
-
-class TemplateMeta(Frozen, frozen=True):
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
-
-
-class Template(Frozen, frozen=True):
-    spec: PodSpec
-    metadata: TemplateMeta = TemplateMeta()
 
 
 class Metric(StrEnum):
@@ -179,6 +41,7 @@ class Scaling(Frozen, frozen=True):
     max_scale_up_rate: float = 1000.0
     max_scale_down_rate: float = 2.0
     scale_down_delay: str = "0s"
+    scale_to_zero_retention: str = "0s"
     initial_scale: int = 1
     activation_scale: int | None = None
 
@@ -225,9 +88,33 @@ class SecretRotation(StrEnum):
     IGNORE = "Ignore"
 
 
+class TrafficTarget(Frozen, frozen=True):
+    """One of `spec.traffic`: a revision by its name, or the latest ready one, and a tag of its own if it has one."""
+
+    revision_name: str = ""
+    latest_revision: bool | None = None
+    percent: int | None = None
+    tag: str = ""
+
+    @property
+    def latest(self) -> bool:
+        """Whether it follows the latest ready revision: so does what names none."""
+        return not self.revision_name
+
+
+class RolloutPolicy(Frozen, frozen=True):
+    """How the traffic of `latestRevision` moves to a new one: at once, or in `duration`; and when it goes back."""
+
+    duration: str = "0s"
+    max_error_percent: float | None = None
+
+
 class OriginServiceSpec(Frozen, frozen=True):
     template: Template
     scaling: Scaling = Scaling()
+    traffic: tuple[TrafficTarget, ...] = ()
+    rollout: RolloutPolicy = RolloutPolicy()
+    session_affinity: bool = False
     access: Access = Access()
     guard: Guarding = Guarding.ENABLED
     secret_rotation: SecretRotation = SecretRotation.IGNORE
@@ -248,12 +135,76 @@ class Replicas(Frozen, frozen=True, omit_defaults=False):
     ready: int
 
 
+class Share(Frozen, frozen=True):
+    """How much of all requests a revision gets."""
+
+    revision_name: str
+    percent: int
+
+
+class Rejected(Frozen, frozen=True):
+    """A revision that was rolled back from, and why. It gets none of what is for the latest one any more."""
+
+    revision_name: str
+    message: str = ""
+    at: datetime | None = None
+
+
+class Rollout(Frozen, frozen=True):
+    """Where the traffic of `latestRevision` is.
+
+    `shares` are of the revisions that have some of it, the oldest first. `begun`: since when the newest of them has its
+    first percent, until all proxies serve that; from then on there is a `next_step`. `goal` is the revision that was
+    meant last. `previous` had the traffic before, and `settled` is when it lost the last of it.
+    """
+
+    goal: str = ""
+    shares: tuple[Share, ...] = ()
+    begun: datetime | None = None
+    next_step: datetime | None = None
+    step_seconds: float = 0.0
+    step_percent: int = 0
+    previous: str = ""
+    settled: datetime | None = None
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def rolling(self) -> bool:
+        return len(self.shares) > 1
+
+    @property
+    def percent(self) -> int:
+        """Of all requests."""
+        return sum(share.percent for share in self.shares)
+
+    def rejects(self, name: str) -> bool:
+        return any(one.revision_name == name for one in self.rejected)
+
+
+class LiveTraffic(Frozen, frozen=True):
+    """What one revision gets now. With a `tag` it is also called by that alone, at `url` where a route has one."""
+
+    revision_name: str
+    percent: int | None = None
+    tag: str = ""
+    url: str = ""
+
+
 class OriginServiceStatus(Frozen, frozen=True):
+    """`revision_number` is the highest that was ever seen; `applied_traffic` is the newest `spec.traffic` that could be
+    put into effect, `traffic` what comes of it and of `rollout`."""
+
     observed_generation: int = 0
     serving: Kept | None = None
     url: str = ""
     replicas: Replicas | None = None
     references: tuple[UsedVersion, ...] = ()
+    latest_created_revision_name: str = ""
+    latest_ready_revision_name: str = ""
+    traffic: tuple[LiveTraffic, ...] = ()
+    revision_number: int = 0
+    applied_traffic: tuple[TrafficTarget, ...] = ()
+    rollout: Rollout | None = None
     conditions: tuple[Condition, ...] = ()
 
 

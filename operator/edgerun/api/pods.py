@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .meta import Frozen
-from .originservice import Probe
+from .templates import ContainerPort, Probe
 
 
 class Meta(Frozen, frozen=True):
@@ -25,12 +25,23 @@ class Variable(Frozen, frozen=True):
 class Container(Frozen, frozen=True):
     name: str
     env: tuple[Variable, ...] = ()
+    ports: tuple[ContainerPort, ...] = ()
+    restart_policy: str = ""
     readiness_probe: Probe = Probe()
+    startup_probe: Probe | None = None
+
+
+class ReadinessGate(Frozen, frozen=True):
+    """A condition that somebody beside the kubelet has to set."""
+
+    condition_type: str
 
 
 class PodSpec(Frozen, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    host_network: bool = False
+    readiness_gates: tuple[ReadinessGate, ...] = ()
 
 
 class StatusCondition(Frozen, frozen=True):

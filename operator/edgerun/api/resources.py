@@ -6,7 +6,7 @@ A table instead of discovery: the chart grants these kinds and no others, so the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import GROUP, VERSION, edgeproxy, edgeroute, originservice
+from . import GROUP, VERSION, edgeproxy, edgeroute, originrevision, originservice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Resource:
 _ALL = (
     Resource(edgeproxy.KIND, GROUP, VERSION, "edgeproxies", namespaced=False),
     Resource(edgeroute.KIND, GROUP, VERSION, "edgeroutes"),
+    Resource(originrevision.KIND, GROUP, VERSION, "originrevisions"),
     Resource(originservice.KIND, GROUP, VERSION, "originservices"),
     Resource("ConfigMap", "", "v1", "configmaps"),
     Resource("CustomResourceDefinition", "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False),

@@ -56,7 +56,7 @@ def _broken(node: Node, value: Value, path: Path) -> Iterator[Problem]:
             yield Problem(field_path((*path, index)), f"Duplicate value: {quoted(key)}")
     for rule in node.rules:
         if not rule.holds(value):
-            yield Problem(field_path((*path, *rule.field)), rule.message)
+            yield Problem(field_path((*path, *rule.field)), rule.says(value))
 
 
 def _duplicates(node: Node, value: list[Value]) -> list[tuple[int, Value]]:

@@ -17,7 +17,8 @@ import jsonschema_rs
 import yaml
 
 from . import VERSION
-from .twins import TWINS, Twin
+from .originrevision import KIND as ORIGIN_REVISION
+from .twins import TWINS, WORDS, Twin, Words
 
 Schema = Mapping[str, Any]
 
@@ -48,6 +49,7 @@ _METADATA: Schema = {
         "managedFields": {"type": "array"},
     },
 }
+OPERATORS_OWN = frozenset((ORIGIN_REVISION,))  # kinds that no user writes
 _WORDS = ("type", "enum", "pattern", "required")
 _BOUNDS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 
@@ -58,7 +60,7 @@ class Rule:
 
     text: str
     holds: Twin
-    message: str
+    says: Words
     field: tuple[str, ...] = ()
 
 
@@ -97,8 +99,8 @@ class Kind:
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """All kinds by name."""
-    found = [_kind(definition) for definition in definitions()]
+    """All kinds that users write, by name."""
+    found = [kind_of(definition) for definition in definitions() if _kind_name(definition) not in OPERATORS_OWN]
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 
@@ -133,14 +135,20 @@ def _completed_object(node: Node, value: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _kind(definition: Mapping[str, Any]) -> Kind:
-    spec = definition["spec"]
-    version = next(version for version in spec["versions"] if version["name"] == VERSION)
+def _kind_name(definition: Mapping[str, Any]) -> str:
+    name: str = definition["spec"]["names"]["kind"]
+    return name
+
+
+def kind_of(definition: Mapping[str, Any]) -> Kind:
+    """The kind that a CustomResourceDefinition defines."""
+    versions = definition["spec"]["versions"]
+    version = next(version for version in versions if version["name"] == VERSION)
     schema = version["schema"]["openAPIV3Schema"]
     properties = {**schema["properties"], "metadata": _METADATA}
     read = {**schema, "properties": properties, "required": ["metadata", *schema["required"]]}
     checker = jsonschema_rs.Draft202012Validator(strict(read))
-    return Kind(spec["names"]["kind"], schema, _node(read), checker)
+    return Kind(_kind_name(definition), schema, _node(read), checker)
 
 
 def _node(schema: Schema) -> Node:
@@ -148,7 +156,7 @@ def _node(schema: Schema) -> Node:
     defaults = {name: child["default"] for name, child in schema.get("properties", {}).items() if "default" in child}
     items = _node(schema["items"]) if "items" in schema else None
     values = _node(schema["additionalProperties"]) if "additionalProperties" in schema else None
-    rules = tuple(_rule(rule) for rule in schema.get("x-kubernetes-validations", ()))
+    rules = tuple(_rule(rule) for rule in schema.get("x-kubernetes-validations", ()) if not about_change(rule))
     list_type = schema.get("x-kubernetes-list-type", "atomic")
     below = (*properties.values(), items, values)
     return Node(
@@ -163,9 +171,20 @@ def _node(schema: Schema) -> Node:
     )
 
 
+def about_change(rule: Mapping[str, str]) -> bool:
+    """Whether it compares with what was before: only an API server knows that."""
+    return "oldSelf" in rule["rule"]
+
+
 def _rule(rule: Mapping[str, str]) -> Rule:
-    field = rule.get("fieldPath", "").removeprefix(".")
-    return Rule(rule["rule"], TWINS[rule["rule"]], rule["message"], tuple(field.split(".")) if field else ())
+    field, text = rule.get("fieldPath", "").removeprefix("."), rule["rule"]
+    return Rule(text, TWINS[text], _words(rule), tuple(field.split(".")) if field else ())
+
+
+def _words(rule: Mapping[str, str]) -> Words:
+    """A message that says what was given is an expression, and has a twin, too."""
+    message = rule["message"]
+    return WORDS[rule["messageExpression"]] if "messageExpression" in rule else lambda value: message
 
 
 def strict(schema: Schema) -> dict[str, Any]:

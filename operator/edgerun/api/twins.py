@@ -1,6 +1,7 @@
 """The Python twins of the CRDs' CEL rules, for a folder of files has no API server to run them.
 
-Each twin stands under the exact text of its rule: change the one without the other, and the kinds do not load.
+Each twin stands under the exact text of its rule: change the one without the other, and the kinds do not load. So do
+the words of a rule that says what was given. Rules about a change have no twin: what was before, a folder does not say.
 A twin may rely on the structure: it is not asked about a value in which something is of the wrong type or missing.
 
 Trap: CEL's `matches` finds its pattern anywhere in the string, and its `$` is the very end, which is `\\Z` in Python.
@@ -11,16 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .durations import seconds
-from .originservice import (
-    DEFAULT_CONTAINER_PORT,
-    GUARD_CONTAINER,
-    GUARD_PORT,
-    GUARD_PROBES_PORT,
-    RESERVED_VOLUME_PREFIX,
-)
+from .originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, RESERVED_VOLUME_PREFIX
+from .templates import DEFAULT_CONTAINER_PORT
 
 Value = Any  # as it comes from YAML or JSON, completed
 Twin = Callable[[Value], bool]
+Words = Callable[[Value], str]
 
 _ADDRESS = re.compile(r"[0-9]+([.][0-9]+)*")
 _DOTS = re.compile(r"/[.][.]?(/|\Z)")
@@ -97,6 +94,20 @@ def _not_above(lesser: str, greater: str) -> Twin:
     return lambda scaling: lesser not in scaling or greater not in scaling or scaling[lesser] <= scaling[greater]
 
 
+def _names_its_service(service: Value) -> bool:
+    name = service["spec"]["template"].get("metadata", {}).get("name")
+    return name is None or name.startswith(f"{service['metadata']['name']}-")
+
+
+def _total(targets: Value) -> int:
+    return sum(target.get("percent", 0) for target in targets)
+
+
+def _tags_twice(targets: Value) -> list[str]:
+    tags = [target["tag"] for target in targets if "tag" in target]
+    return [tag for tag in tags if tags.count(tag) > 1]
+
+
 TWINS: Mapping[str, Twin] = {
     "!self.matches('^[0-9]+([.][0-9]+)*$')": lambda hostname: not _ADDRESS.fullmatch(hostname),
     "self.all(r, !has(r.name) || self.exists_one(q, has(q.name) && q.name == r.name))": lambda rules: _distinct(
@@ -171,6 +182,21 @@ TWINS: Mapping[str, Twin] = {
     ),
     "duration(self) >= duration('6s') && duration(self) <= duration('1h')": lambda text: 6 <= seconds(text) <= 3600,
     "duration(self) <= duration('1h')": lambda text: seconds(text) <= 3600,
+    "duration(self) <= duration('168h')": lambda text: seconds(text) <= 168 * 3600,
+    "!has(self.spec.template.metadata) || !has(self.spec.template.metadata.name) || "
+    "self.spec.template.metadata.name.startsWith(self.metadata.name + '-')": _names_its_service,
+    "size(self) == 0 || self.map(t, has(t.percent) ? t.percent : 0).sum() == 100": lambda targets: (
+        not targets or _total(targets) == 100
+    ),
+    "self.all(t, !has(t.tag) || self.exists_one(u, has(u.tag) && u.tag == t.tag))": lambda targets: (
+        not _tags_twice(targets)
+    ),
+    "!has(self.revisionName) || !has(self.latestRevision) || !self.latestRevision": lambda target: (
+        "revisionName" not in target or not target.get("latestRevision")
+    ),
+    "has(self.revisionName) || !has(self.latestRevision) || self.latestRevision": lambda target: (
+        "revisionName" in target or target.get("latestRevision", True)
+    ),
     # As a `minimum` an API server would compare a whole number with 0.
     "self >= 0.01": lambda target: target >= 0.01,
     "self > 1.0": lambda rate: rate > 1,
@@ -227,5 +253,22 @@ TWINS: Mapping[str, Twin] = {
     ),
     "[has(self.exec), has(self.grpc), has(self.httpGet), has(self.tcpSocket)].filter(given, given).size() <= 1": (
         lambda probe: len({"exec", "grpc", "httpGet", "tcpSocket"} & probe.keys()) <= 1
+    ),
+}
+WORDS: Mapping[str, Words] = {
+    '\'"%s" must have prefix "%s-"; leave the name away, and it is made\''
+    ".format([self.spec.template.metadata.name, self.metadata.name])": lambda service: (
+        f'"{service["spec"]["template"]["metadata"]["name"]}" must have prefix "{service["metadata"]["name"]}-"; '
+        "leave the name away, and it is made"
+    ),
+    "'traffic targets sum to %d, want 100'.format([self.map(t, has(t.percent) ? t.percent : 0).sum()])": (
+        lambda targets: f"traffic targets sum to {_total(targets)}, want 100"
+    ),
+    "'multiple definitions for \"%s\"; give each target a tag of its own'"
+    ".format([self.filter(t, has(t.tag) && !self.exists_one(u, has(u.tag) && u.tag == t.tag))[0].tag])": (
+        lambda targets: f'multiple definitions for "{_tags_twice(targets)[0]}"; give each target a tag of its own'
+    ),
+    "'may not set revisionName \"%s\" when latestRevision is true'.format([self.revisionName])": lambda target: (
+        f'may not set revisionName "{target["revisionName"]}" when latestRevision is true'
     ),
 }

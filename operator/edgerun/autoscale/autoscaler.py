@@ -1,4 +1,4 @@
-"""The autoscaler of one origin, from second to second: what it knows of the load, and what it last decided.
+"""The autoscaler of one revision, from second to second: what it knows of the load, and what it last decided.
 
 It is asked every second and decides in every other one, as Knative's does, or at once when there is a burst.
 Trap: for a gap of a few seconds its load is taken for that of the second after it. After a longer one nothing is known,
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Autoscaler:
-    """`running` is how many replicas were asked for when it began, None when the origin is new."""
+    """`running` is how many replicas were asked for when it began, None when the revision is new."""
 
     def __init__(self, given: Knobs, *, running: int | None, ready: int) -> None:
         self.knobs = given
@@ -88,7 +88,7 @@ class Autoscaler:
             activating=False,
         )
         load = max(averages.stable, averages.panic) if self.panics else averages.stable
-        return Outcome(replicas or 1, decision.desired, load, self._spec.target)
+        return Outcome(replicas or 0, decision.desired, load, self._spec.target)
 
     def _averages(self, second: int) -> Averages | None:
         return None if self._last is None else self._windows.averages(second * SECOND_NS)

@@ -45,7 +45,7 @@ class Knobs:
 
 
 def of(service: OriginService) -> Knobs:
-    """Those that an OriginService sets. It has at least one replica."""
+    """Those that an OriginService sets."""
     scaling = service.spec.scaling
     return Knobs(
         metric=scaling.metric,

@@ -16,7 +16,7 @@ from typing import Any
 from .. import __version__
 from ..errors import EdgerunError
 from ..settings import DEFAULT_PORT
-from . import autoscale, controller, keys
+from . import autoscale, controller, keys, rollout
 from .inspect import render, validate
 from .local import run as run_local
 from .status import run as run_status
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_validate(commands)
     _add_render(commands)
+    rollout.add(commands)
     autoscale.add(commands)
     keys.add(commands)
     controller.add(commands)

@@ -3,14 +3,16 @@
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..api import conditions
+from ..api import conditions, originrevision
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, ObjectKey
+from ..api.originservice import OriginServiceStatus, Rejected
 from ..runtime.board import Status
 from ..sources.documents import FileProblem
+from ..translate.names import revision_of
 from .tables import coloured
 from .tour import origin_name
 
@@ -29,6 +31,7 @@ class Console:
 
     def __init__(self) -> None:
         self._said: dict[ObjectKey, tuple[str, str, str]] = {}
+        self._revisions: dict[ObjectKey, OriginServiceStatus] = {}
         self._requests: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._withheld: dict[ObjectKey, str] | None = {}
         self.shows_requests = True
@@ -54,15 +57,22 @@ class Console:
             self._print(_refusal_line(name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
+        if key.kind == originrevision.KIND:
+            return  # the lines of its service say what has become of it
         ready = conditions.condition(status.conditions, ConditionType.READY) if status else None
         if ready is None:
             self._said.pop(key, None)
+            self._revisions.pop(key, None)
             self._print(f"{key} is gone")
             return
         said = (ready.status, ready.reason, ready.message)
         if ready.reason != "Pending" and self._said.get(key) != said:
             self._said[key] = said
-            self._tell(key, ready)
+            self._tell(key, ready, _newest(status))
+        if isinstance(status, OriginServiceStatus):
+            before, self._revisions[key] = self._revisions.get(key), status
+            for line in _revision_lines(key, before, status):
+                self._print(line)
 
     def started(self) -> None:
         """All had its time to become ready: tell what has not."""
@@ -70,8 +80,8 @@ class Console:
         for line in withheld.values():
             self._print(line)
 
-    def _tell(self, key: ObjectKey, ready: Condition) -> None:
-        line = _status_line(key, ready)
+    def _tell(self, key: ObjectKey, ready: Condition, revision: str) -> None:
+        line = _status_line(key, ready, revision)
         if self._withheld is None:
             self._print(line)
         elif ready.reason in _BEGINNING:
@@ -88,26 +98,65 @@ class Console:
         print(line, file=sys.stdout, flush=True)
 
 
-def _status_line(key: ObjectKey, ready: Condition) -> str:
+def _status_line(key: ObjectKey, ready: Condition, revision: str) -> str:
+    """`revision` is the one that it speaks of, "" where that is clear."""
     colour = {"True": "green", "False": "red"}.get(ready.status, "yellow")
     if ready.status == "True":
         return f"{coloured(str(key), colour)} Ready"
-    return f"{coloured(str(key), colour)} {ready.reason}" + (f": {ready.message}" if ready.message else "")
+    who = " ".join(filter(None, (coloured(str(key), colour), revision, ready.reason)))
+    return f"{who}: {ready.message}" if ready.message else who
+
+
+def _newest(status: Status | None) -> str:
+    """The revision that is not ready, where another one serves."""
+    if not isinstance(status, OriginServiceStatus) or not status.latest_ready_revision_name:
+        return ""
+    created = status.latest_created_revision_name
+    return created if created != status.latest_ready_revision_name else ""
+
+
+def _revision_lines(key: ObjectKey, before: OriginServiceStatus | None, now: OriginServiceStatus) -> Iterator[str]:
+    """What has become of its revisions. Of the first one there is nothing to be said: by it the service is ready."""
+    if before is None or not before.latest_ready_revision_name:
+        return
+    name, ready = coloured(str(key), "green"), now.latest_ready_revision_name
+    if ready != before.latest_ready_revision_name:
+        yield f"{name} {ready} is ready"
+    known = {one.revision_name for one in _rejected(before)}
+    for one in _rejected(now):
+        if one.revision_name not in known:
+            yield f"{coloured(str(key), 'red')} {one.revision_name} is rolled back: {one.message}"
+    if _shares(now).keys() != _shares(before).keys():
+        yield f"{name} leads to {', '.join(f'{one} {percent} %' for one, percent in _shares(now).items())}"
+
+
+def _rejected(status: OriginServiceStatus) -> tuple[Rejected, ...]:
+    return status.rollout.rejected if status.rollout else ()
+
+
+def _shares(status: OriginServiceStatus) -> Mapping[str, int]:
+    return {one.revision_name: one.percent for one in status.traffic if one.percent}
 
 
 def _request_line(entry: Mapping[str, Any]) -> str:
-    """`GET shop.localhost/cart -> shop/web/cart -> shop/cart 200 3 ms`, and why when it was not the origin's answer."""
+    """`GET shop.localhost/cart -> shop/web/cart -> shop/cart-00001 200 3 ms`, and why when it was not its answer."""
     status = int(entry.get("status") or 0)
     asked = f"{entry.get('method') or '?'} {entry.get('authority') or '?'}{entry.get('path') or ''}"
-    where = " -> ".join(filter(None, (asked, entry.get("rule"), origin_name(entry.get("cluster") or ""))))
+    where = " -> ".join(filter(None, (asked, entry.get("rule"), _revision_name(entry.get("cluster") or ""))))
     details = entry.get("details") or ""
     why = f" ({details})" if not 0 < status < 400 and details != "via_upstream" else ""
     colour = "green" if status < 400 else "yellow" if status < 500 else "red"
     return f"{coloured(where, 'grey')} {coloured(str(status), colour)} {entry.get('duration_ms')} ms{why}"
 
 
+def _revision_name(cluster: str) -> str:
+    """Who answered, by the name that is before the lines that it prints."""
+    found = revision_of(cluster)
+    return f"{found.namespace}/{found.name}" if found else origin_name(cluster)
+
+
 def _refusal_line(name: str, entry: Mapping[str, Any]) -> str:
-    """`shop/cart guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
+    """`shop/cart-00001 guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
     caller, asked = entry.get("caller") or "a caller not known", f"{entry.get('method')} {entry.get('path')}"
     return (
         f"{coloured(f'{name} guard', 'cyan')} | {entry.get('status')} to {caller} for {asked} ({entry.get('details')})"

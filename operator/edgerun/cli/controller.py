@@ -58,6 +58,7 @@ def add_drain(commands: Any) -> None:
     """The command `drain`."""
     command = commands.add_parser("drain", help="have the Envoy of an edge pod finish; its preStop hook")
     command.add_argument("--admin-socket", type=Path, required=True, help="Envoy's admin interface")
+    command.add_argument("--at-least", type=float, required=True, metavar="S", help="go on for so many seconds anyway")
     command.add_argument("--timeout", type=float, required=True, metavar="S", help="in seconds")
     command.set_defaults(run=lambda options: asyncio.run(run_drain(options)))
 
@@ -73,8 +74,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def run_drain(options: argparse.Namespace) -> int:
+    limits = {"least_s": options.at_least, "timeout_s": options.timeout}
     try:
-        await drain(options.admin_socket, timeout_s=options.timeout, say=lambda line: print(line, file=sys.stderr))
+        await drain(options.admin_socket, **limits, say=lambda line: print(line, file=sys.stderr))
     except OSError as error:
         print(f"edgerun: there is nothing to drain: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from ..credentials.listing import Listing
 from ..errors import NotRunningError, SettingsError
 from ..infra.local import control, instance
 from ..runtime.key_desk import ASKED, Reply
+from . import local_instances
 from .keychain import Operator
 
 ANSWER_WITHIN_S = 5.0
@@ -44,14 +45,4 @@ class LocalKeys:
 
 def of(directory: Path) -> LocalKeys:
     """Raises NotRunningError when nothing serves that folder, SettingsError when it is not clear what does."""
-    found = instance.instances(directory.resolve())
-    if not found:
-        raise NotRunningError(
-            f"no `edgerun local` is running on {directory}; start one with: edgerun local {directory}"
-        )
-    if len(found) > 1:
-        pids = ", ".join(str(one.pid) for one in found)
-        raise SettingsError(
-            f"{len(found)} instances serve {directory} (pids {pids}), with keys of their own; end all but one"
-        )
-    return LocalKeys(found[0])
+    return LocalKeys(local_instances.one(directory))

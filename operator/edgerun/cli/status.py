@@ -15,7 +15,7 @@ from ..runtime.report import WHERE, Report, ready
 from .tables import age, coloured, table
 
 ANSWER_WITHIN_S = 5.0
-HEADER = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "URL", "AGE")
+HEADER = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "REPLICAS", "URL", "AGE")
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -47,12 +47,13 @@ async def _report(running: instance.Instance) -> Report:
 
 
 def overview(found: Report, *, alone: bool) -> str:
-    """The objects as a table; below it, in full, why some are not ready and what is wrong with files."""
+    """The objects as a table; below it the revisions of origins that have several which serve, and, in full, why some
+    objects are not ready and what is wrong with files."""
     title = [] if alone else [coloured(f"{found.directory} on {found.url}", "cyan")]
     now = datetime.now(UTC)
     rows = [_row(document, now) for document in found.objects]
     shown = [table(HEADER, rows)] if rows else [f"no EdgeRoute and no OriginService in {found.directory}"]
-    return "\n".join([*title, *shown, *_complaints(found)])
+    return "\n".join([*title, *shown, *_splits(found), *_complaints(found)])
 
 
 def _row(document: dict[str, Any], now: datetime) -> tuple[str, ...]:
@@ -60,11 +61,29 @@ def _row(document: dict[str, Any], now: datetime) -> tuple[str, ...]:
     status, reason = (condition.status, condition.reason) if condition else ("Unknown", "")
     url = _url(document)
     since = age(metadata["creationTimestamp"], now)
-    return document["kind"], metadata["namespace"], metadata["name"], status, reason, url or "-", since
+    name = (document["kind"], metadata["namespace"], metadata["name"])
+    return *name, status, reason, _replicas(document), url or "-", since
+
+
+def _replicas(document: dict[str, Any]) -> str:
+    """How many take requests of how many there should be; an EdgeRoute has none."""
+    found = document["status"].get("replicas")
+    return f"{found['ready']}/{found['desired']}" if isinstance(found, dict) else "-"
 
 
 def _url(document: dict[str, Any]) -> str:
     return str(document["status"].get("url", ""))
+
+
+def _splits(found: Report) -> list[str]:
+    lines = []
+    for document in found.objects:
+        shares = [one for one in document["status"].get("traffic", ()) if one.get("percent")]
+        if len({one["revisionName"] for one in shares}) > 1:
+            metadata = document["metadata"]
+            name = f"{document['kind']} {metadata['namespace']}/{metadata['name']}"
+            lines.append(f"{name}: " + ", ".join(f"{one['revisionName']} {one['percent']} %" for one in shares))
+    return ["", *lines] if lines else []
 
 
 def _complaints(found: Report) -> list[str]:

@@ -17,6 +17,7 @@ import msgspec
 import yaml
 
 from ..errors import SettingsError
+from ..translate.names import called
 from .tables import coloured, table
 
 LOG_WITHIN_S = 5.0  # Envoy flushes its access log to a pipe every second
@@ -117,7 +118,8 @@ async def _visit(stop: Stop, answer: Answer | str, log: AccessLog) -> Visit:
 
 def origin_name(cluster: str) -> str:
     """What a person calls the origin behind a cluster: `shop/cart`, or the url. Who calls it is left out."""
-    return cluster.partition("/")[2].partition("@")[0]
+    found = called(cluster)
+    return f"{found.service.namespace}/{found.service.name}" if found else cluster.partition("/")[2].partition("@")[0]
 
 
 def _answer(stop: Stop, address: tuple[str, int]) -> Answer | str:

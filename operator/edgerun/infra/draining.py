@@ -10,13 +10,13 @@ from pathlib import Path
 
 from . import admin
 
-LEAST_S = 5.0  # kube-proxy follows within one second, the readiness probe fails after four
 POLL_S = 0.25
 _CONNECTIONS = r"^http\.(edge|guard)\.downstream_cx_active$"
 
 
-async def drain(socket: Path, *, timeout_s: float, say: Callable[[str], None], least_s: float = LEAST_S) -> None:
-    """Return when no client is connected any more, or the time is over. Raises OSError when Envoy does not answer."""
+async def drain(socket: Path, *, least_s: float, timeout_s: float, say: Callable[[str], None]) -> None:
+    """Return when no client is connected any more, after `least_s`, or the time is over. Raises OSError when Envoy does
+    not answer."""
     clock = asyncio.get_running_loop().time
     began = clock()
     await admin.ask(socket, "healthcheck/fail", method="POST")

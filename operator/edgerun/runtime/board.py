@@ -10,17 +10,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..api import conditions, edgeproxy, edgeroute, originservice
+from ..api import conditions, edgeproxy, edgeroute, originrevision, originservice
 from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus
 from ..api.meta import ObjectKey
+from ..api.originrevision import OriginRevisionStatus
 from ..api.originservice import OriginServiceStatus
 from ..sources.store import rfc3339
 from ..translate.plan import Plan, Verdict
-from ..translate.statuses import Progress, fleet_status, origin_status, route_status
+from ..translate.statuses import Progress, fleet_status, origin_status, revision_status, route_status
 
-Status = EdgeProxyStatus | EdgeRouteStatus | OriginServiceStatus
+Status = EdgeProxyStatus | EdgeRouteStatus | OriginServiceStatus | OriginRevisionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class Board:
 
     @property
     def all_ready(self) -> bool:
-        """Whether there is no object that is not Ready."""
-        parts = (conditions.condition(line.status.conditions, ConditionType.READY) for line in self.lines.values())
+        """Whether there is no object that is not Ready. Of revisions those that matter are in their service's."""
+        lines = (line for key, line in self.lines.items() if key.kind != originrevision.KIND)
+        parts = (conditions.condition(line.status.conditions, ConditionType.READY) for line in lines)
         return all(part is not None and part.status == "True" for part in parts)
 
     def publish(self, plan: Plan, serial: int) -> None:
@@ -110,10 +112,11 @@ class Board:
         return Progress(verdict.edge, len(acked), programmed, informed)
 
 
-_SHAPES: Mapping[str, type[EdgeProxyStatus] | type[EdgeRouteStatus] | type[OriginServiceStatus]] = {
+_SHAPES: Mapping[str, type[Status]] = {
     edgeproxy.KIND: EdgeProxyStatus,
     edgeroute.KIND: EdgeRouteStatus,
     originservice.KIND: OriginServiceStatus,
+    originrevision.KIND: OriginRevisionStatus,
 }
 
 
@@ -136,4 +139,7 @@ def _status(verdict: Verdict, progress: Progress, before: Status | None, now: st
         return route_status(verdict, progress, old, now=now)
     if verdict.key.kind == edgeproxy.KIND:
         return fleet_status(verdict, before if isinstance(before, EdgeProxyStatus) else EdgeProxyStatus(), now=now)
+    if verdict.key.kind == originrevision.KIND:
+        known = before if isinstance(before, OriginRevisionStatus) else OriginRevisionStatus()
+        return revision_status(verdict, known, now=now)
     return origin_status(verdict, before if isinstance(before, OriginServiceStatus) else OriginServiceStatus(), now=now)

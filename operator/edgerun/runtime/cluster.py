@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from ..api import originrevision
 from ..api.meta import ObjectKey, object_key
 from ..credentials.clock import SteadyClock
 from ..credentials.serving import server_credentials
@@ -24,16 +25,15 @@ from ..infra.kubernetes.applier import Applier, Result
 from ..infra.kubernetes.client import Client
 from ..infra.kubernetes.leader import Timing
 from ..infra.kubernetes.statuses import StatusWriter
+from ..infra.kubernetes.yielding import Yielding
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
-from ..sources.references import References
 from ..sources.store import Change, Gone, Seen
-from ..sources.workloads import made_by, owner_of
-from ..translate import events
+from ..sources.workloads import made_by
+from ..translate.events import Occurrence
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
-from ..translate.references import wanted
 from ..translate.world import Edge, Installation
 from . import http, parts
 from .board import Status, as_document, from_document
@@ -42,8 +42,7 @@ from .controller import Controller
 from .default_edge import DefaultEdge
 from .envoy import refusal
 from .leading import Leading
-from .observing import Observing
-from .scaling import Scaled, Scaling
+from .origins import Origins
 from .vital_signs import vital_signs
 from .witness import Witness
 
@@ -92,7 +91,7 @@ class ClusterRuntime:
             before=self._shown,
             trusts_status=True,
             authenticate=parts.authenticator(
-                place, client, metrics, guards=lambda account: self.observing.guards.fleet(account)
+                place, client, metrics, guards=lambda account: self.origins.observing.guards.fleet(account)
             ),
             rebuilding=metrics.rebuilding,
             traffic=metrics,
@@ -106,21 +105,21 @@ class ClusterRuntime:
             lambda: server_credentials(lambda: self.rotation.server),
             self.controller.crew_complete,
         )
-        self.applier = Applier(client, self.leader.valid, self, ours=lambda raw: made_by(raw, place))
         self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
+        self.origins = Origins(self.controller, place, client, metrics, self.statuses.shown, self._tell_of)
+        self.applier = Applier(
+            client, self.leader.valid, self, lambda raw: made_by(raw, place), Yielding(self.origins.scaled_by_hand)
+        )
         self.sources = tuple(parts.sources(settings, client, self._feed, pace))
-        self.observing = Observing(self.controller.store)
-        self.scaling = Scaling(self.controller.store, self.controller.loads, local=False, told=self._scaled)
-        self.references = References(client.versions, self.controller.store.refer)
         self.issuing = parts.issuing(
             here,
             self.controller,
             lambda: self.wire.authorities,
             reunited=self.leading.reunited,
-            expected=self.observing.guards.ready,
+            expected=self.origins.observing.guards.ready,
         )
         self._children = Children(
-            client, self.applier, self.observing, object_key(xds_endpoint(place, settings.pod_ip))
+            client, self.applier, self.origins.observing, object_key(xds_endpoint(place, settings.pod_ip))
         )
         self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
         self._witness = Witness(self._herald.tell)
@@ -157,8 +156,7 @@ class ClusterRuntime:
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
-            ("scaling", self.scaling.run(self.leading.leads)),
-            ("references", self.references.run(self.leading.leads)),
+            *self.origins.tasks(self.leading),
         )
 
     async def _control(self) -> None:
@@ -182,6 +180,8 @@ class ClusterRuntime:
     def _feed(self, change: Change) -> None:
         """The source sees an object, or sees it no longer."""
         key = object_key(change.raw) if isinstance(change, Seen) else change.key
+        if key.kind == originrevision.KIND:
+            self._feed_revision(key, change)
         if key.kind in parts.WATCHED_WORKLOADS:
             self._feed_workload(key, change)
             return
@@ -189,7 +189,7 @@ class ClusterRuntime:
             self._see(key, change)
         else:
             self._forget(key)
-        self.observing.look(key)
+        self.origins.observing.look(key)
 
     def _see(self, key: ObjectKey, seen: Seen) -> None:
         before = self._raw.get(key)
@@ -199,7 +199,9 @@ class ClusterRuntime:
         self.controller.store.apply(seen)
         self.statuses.see(key, seen.raw)
         if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
-            self.references.hasten(key.namespace)  # a Secret that was changed with it is not to follow much later
+            self.origins.references.hasten(
+                key.namespace
+            )  # a Secret that was changed with it is not to follow much later
 
     def _forget(self, key: ObjectKey) -> None:
         raw = self._raw.pop(key, None)
@@ -225,48 +227,56 @@ class ClusterRuntime:
     def _feed_workload(self, key: ObjectKey, change: Change) -> None:
         if isinstance(change, Seen):
             if key.kind in parts.OBSERVED:
-                self.observing.see(change.raw)
+                self.origins.observing.see(change.raw)
             if key.kind != "Pod":
                 self.applier.see(change.raw)
         else:
-            self.observing.gone(key)
+            self.origins.observing.gone(key)
             self.applier.gone(key)
 
+    def _feed_revision(self, key: ObjectKey, change: Change) -> None:
+        raw = change.raw if isinstance(change, Seen) else None
+        self.origins.revise(key, raw)
+        if raw:
+            self._raw[key] = raw
+            self.statuses.see(key, raw)
+        else:
+            self._raw.pop(key, None)
+            self.statuses.gone(key)
+
     def _act(self, plan: Plan) -> None:
-        """Refused since this replica began, an object has no version here, and yet one that serves: it is spared."""
-        entries = self.controller.store.entries
-        unknown = {None, *(key for key, entry in entries.items() if entry.serving is None)}
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
-        self.applier.want(manifests, spared=lambda raw: owner_of(raw) in unknown)
-        self._default_edge.look(entries)
-        self.references.want(wanted(plan.origins))
+        self.applier.want(manifests, spared=self.origins.spares)
+        self._default_edge.look(self.controller.store.entries)
+        self.origins.act(plan)
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:
             line, raw = self.controller.board.lines.get(key), self._raw.get(key)
             if line and raw:
-                self.statuses.want(key, as_document(line.status))
+                status = as_document(line.status)
+                self.statuses.want(key, status)
                 if self._may_promise():
-                    self._witness.changed(raw, line.status.conditions)
+                    self._witness.changed(raw, status)
 
     def applied(self, kind: str, result: Result) -> None:
         self.metrics.applied(kind, result)
 
     def refused(self, manifest: Object, error: ApiError | None) -> None:
-        self.observing.refused(manifest, error)
+        self.origins.observing.refused(manifest, error)
 
     def stored(self, raw: Object) -> None:
         if raw["kind"] == "Service":  # what is watched tells of itself
-            self.observing.see(raw)
+            self.origins.observing.see(raw)
 
-    def _scaled(self, scaled: Scaled) -> None:
-        logger.info("%s: %s", scaled.key, scaled)
-        raw = self._raw.get(scaled.key)
+    def _tell_of(self, key: ObjectKey, event: Occurrence) -> None:
+        raw = self._raw.get(key)
         if raw and self._may_promise():
-            self._herald.tell(raw, events.scaled(str(scaled)))
+            self._herald.tell(raw, event)
 
     def _gained(self) -> None:
         self._witness = Witness(self._herald.tell)
+        self.origins.gained()
         self.leading.gained()
         self.issuing.gained()
         self.applier.nudge(UNWATCHED)
@@ -275,8 +285,7 @@ class ClusterRuntime:
 
     def _lost(self) -> None:
         self.leading.lost()
-        self.references.forget()
-        self.scaling.forget()
+        self.origins.lost()
         self.issuing.lost()
 
     def _trusting(self, bundle: str) -> None:

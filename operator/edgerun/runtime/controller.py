@@ -16,7 +16,7 @@ from ..api.meta import ObjectKey
 from ..sources.holdoff import HoldOff
 from ..sources.store import Store
 from ..translate.identities import guarded_origin, is_guard
-from ..translate.names import origin_of
+from ..translate.names import revision_of
 from ..translate.plan import Plan
 from ..translate.translator import translate
 from ..translate.world import Edge, World
@@ -47,9 +47,9 @@ class Controller:
     """`act` carries a plan out, `tell` hears whose status changed, `refuses` asks Envoy about a world nobody serves.
 
     `before` knows what is said of an object where people look, `authenticate` who may ask; `rebuilding` is around each
-    build, `traffic` counts what proxies are sent. `secrets` has what a plan must not hold, `sent` hears of all that is
-    published, and `heard` of each acknowledgement. A fleet of which a secret is missing is not published, and its
-    proxies keep what they have.
+    build, `traffic` counts what proxies are sent. `revise` decides of the revisions of a world. `secrets` has what a
+    plan must not hold, `sent` hears of all that is published, `heard` of each acknowledgement, and `progressed` when it
+    was an edge's. A fleet of which a secret is missing is not published, and its proxies keep what they have.
     """
 
     edge: Edge
@@ -62,9 +62,11 @@ class Controller:
     trusts_status: bool = False
     rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext
     traffic: Traffic | None = None
+    revise: Callable[[World], World] = lambda world: world
     secrets: Callable[[Plan], Secrets] = lambda plan: {}
     sent: Callable[[Published], None] = lambda published: None
     heard: Callable[[Proxy], None] = lambda proxy: None
+    progressed: Callable[[], None] = lambda: None
     holdoff: HoldOff = field(default_factory=HoldOff)
     store: Store = field(init=False)
     loads: Loads[ObjectKey] = field(init=False)
@@ -80,7 +82,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.store = Store(self.edge, self.clock, self.holdoff.mark, self.trusts_status)
-        self.loads = Loads(origin_of)
+        self.loads = Loads(revision_of)
         self.server = Server(observer=self, authenticate=self.authenticate, traffic=self.traffic, loads=self.loads)
         self.crew = Crew(self.server.proxies, self._pods, time.monotonic)
         self.board = Board(self.crew, self.clock, self.before)
@@ -94,7 +96,7 @@ class Controller:
     def rebuild(self) -> None:
         """World, Plan, and everybody told. The plan is on its way to every proxy when this returns."""
         with self.rebuilding():
-            world = self.store.snapshot()
+            world = self.revise(self.store.snapshot())
             plan = translate(world)
             published = self._publish(world, plan)
         self._expect_proof(published)
@@ -110,6 +112,10 @@ class Controller:
         published = self.published
         if published and published.world.trust == self.store.trust:
             self._publish(published.world, published.plan)
+
+    def world(self) -> World:
+        """As proxies were told of it last, with all that was decided; before that, as it is."""
+        return self.published.world if self.published else self.store.snapshot()
 
     def crew_complete(self) -> bool:
         """Whether every edge proxy that takes requests is connected and has been heard of."""
@@ -141,6 +147,7 @@ class Controller:
         self.heard(proxy)
         self._prove()
         if _is_edge(proxy.fleet):
+            self.progressed()
             self._refresh()
 
     def refused(self, refused: Refused) -> None:
@@ -181,7 +188,7 @@ class Controller:
                 self.store.quarantine(served, words[served.key])
 
     def _publish(self, world: World, plan: Plan) -> Published:
-        serial = self.server.publish(complete(plan, self.secrets(plan)))
+        serial = self.server.publish(complete(plan, self.secrets(plan)), plan.cold)
         self.published = Published(serial, world, plan)
         self._recent[serial] = world
         self._recent.pop(serial - REMEMBERED, None)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..api import originrevision
 from ..api.meta import ObjectKey
 from ..credentials import keyring, workloads
 from ..credentials.certificates import new_workload_authority
@@ -33,13 +34,16 @@ from ..sources.files import Folder
 from ..translate.bootstrap import bootstrap
 from ..translate.plan import Plan
 from ..translate.world import Edge
-from . import key_desk
+from . import key_desk, rollout_desk
 from .board import Status
 from .controller import Controller
 from .envoy import refusal
 from .issuing import Issuing
+from .passage import Passage
 from .report import report
+from .revising import Revising
 from .scaling import Scaled, Scaling
+from .waking import Waking
 
 EDGE_NAME = "default"
 TRUST_DOMAIN = "edgerun.local"
@@ -53,13 +57,13 @@ class Audience(Protocol):
     """Who is told what happens while it happens: the terminal. Nothing here may wait."""
 
     def output(self, name: str, line: str) -> None:
-        """An origin, or Envoy, printed a line."""
+        """A revision, or Envoy, printed a line; `name` is its own."""
 
     def request(self, entry: Mapping[str, Any]) -> None:
         """The edge answered a request; `entry` is its access log entry."""
 
     def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
-        """A guard of the origin `name` let a request through, or did not; `entry` is its half of the log."""
+        """A guard of the revision `name` let a request through, or did not; `entry` is its half of the log."""
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         """The status of an object changed; None when the object is gone."""
@@ -109,15 +113,25 @@ class LocalRuntime:
             changes=self._keys.changes,
         )
         self.edge = self._local_edge()
+        self._waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
         self._origins = LocalOrigins(
-            self.controller.store.observe,
+            self._waking.observe,
             self.controller.caught_up,
             audience.output,
             leash=leash,
             guards=Guards(here, leash, TRUST_DOMAIN, audience.output, audience.guarded),
             root=settings.directory.absolute(),
         )
-        self._scaling = Scaling(self.controller.store, self.controller.loads, local=True, told=self._scaled)
+        self._scaling = Scaling(
+            self.controller.store,
+            self.controller.loads,
+            local=True,
+            told=self._scaled,
+            world=self.controller.world,
+            rest=self._waking.rest,
+        )
+        self._revising = Revising(self.controller, local=True)
+        self._desk = rollout_desk.Desk(self.controller, self._revising.orders)
         self._folder = Folder(settings.directory, self.controller.store.apply)
         self._problems: tuple[FileProblem, ...] = ()
         self._told = asyncio.Event()
@@ -169,6 +183,8 @@ class LocalRuntime:
             ("files", self._folder.watch(self._looked)),
             ("origins", self._origins.run()),
             ("scaling", self._scaling.run()),
+            ("waking", self._waking.run()),
+            ("revising", self._revising.run()),
             ("edge", self.edge.run()),
             ("control", control.serve(self._here.control_socket, self._answer)),
         )
@@ -204,7 +220,7 @@ class LocalRuntime:
             self._audience.problems(self._problems)
 
     def _act(self, plan: Plan) -> None:
-        self._origins.apply(plan.origins, plan.scales)
+        self._origins.apply(plan.running)
 
     def _scaled(self, scaled: Scaled) -> None:
         self._audience.output(f"{scaled.key.namespace}/{scaled.key.name}", f"edgerun: {scaled}")
@@ -213,11 +229,14 @@ class LocalRuntime:
         self._told.set()
         for key in () if self._stopping else keys:
             line = self.controller.board.lines.get(key)
-            self._audience.status(key, line.status if line else None)
+            if key.kind != originrevision.KIND:  # their service's status has it all
+                self._audience.status(key, line.status if line else None)
 
     async def _answer(self, question: str) -> bytes:
         if question.startswith(key_desk.ASKED):
             return msgspec.json.encode(await key_desk.answer(self._keys, question.split()[1:]))
+        if question.startswith(rollout_desk.ASKED):
+            return msgspec.json.encode(self._desk.answer(question.split()[1:]))
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..api import originrevision
 from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
@@ -38,7 +39,7 @@ from .verifiers import Verifier
 
 OBSERVED = ("Deployment", "Pod")  # they say how an origin or a fleet fares
 BESIDE = ("ConfigMap", *OBSERVED)  # what is made in the operator's own namespace and watched
-WATCHED_WORKLOADS = (*BESIDE, "NetworkPolicy")
+WATCHED_WORKLOADS = (*BESIDE, "NetworkPolicy", originrevision.KIND)
 logger = logging.getLogger(__name__)
 
 

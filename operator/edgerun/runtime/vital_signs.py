@@ -44,7 +44,7 @@ def vital_signs(runtime: "ClusterRuntime", uptime_s: float) -> Vitals:
         proxies=dict.fromkeys(fleets, 0) | Counter(_label(proxy.fleet) for proxy in proxies),
         behind=dict.fromkeys(fleets, 0) | Counter(_label(one.fleet) for one in proxies if one.acked_serial < newest),
         expiries={**runtime.rotation.expiries, **runtime.wire.expiries},
-        scales={f"{key.namespace}/{key.name}": one for key, one in runtime.scaling.scales().items()},
+        scales={f"{key.namespace}/{key.name}": one for key, one in runtime.origins.scaling.scales().items()},
         clock_skew_s=runtime.clock.skew_s,
         keys=Counter(key.phase.name.lower() for key in keys.keys),
         signing_key_age_s=(runtime.clock() - keys.signing.since).total_seconds() if keys.signing else None,

@@ -1,19 +1,33 @@
-"""Sees the conditions of every object change, and says what people should notice.
+"""Sees the status of every object change, and says what people should notice.
 
 One for each time of leading: what it compares with at first is the status that the API server has, so nothing is told
 again by another leader or after a restart.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from ..api import originservice
 from ..api.meta import Condition
-from ..translate.events import Occurrence, occurrences, remembered
+from ..api.originservice import OriginServiceStatus
+from ..translate.events import Occurrence, occurrences, remembered, revised
 
 Object = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class _Conditions(msgspec.Struct, frozen=True):
+    """Of any status."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+class _Known(NamedTuple):
+    conditions: tuple[Condition, ...]
+    status: OriginServiceStatus
 
 
 @dataclass(slots=True)
@@ -21,22 +35,28 @@ class Witness:
     """`tell` gets the object as the API server has it, and what happened to it."""
 
     tell: Callable[[Object, Occurrence], None]
-    _known: dict[str, tuple[Condition, ...]] = field(default_factory=dict)  # by uid
+    _known: dict[str, _Known] = field(default_factory=dict)  # by uid
 
-    def changed(self, raw: Object, after: Iterable[Condition]) -> None:
-        """The status of `raw` is about to say `after`."""
-        uid, now = str(raw["metadata"]["uid"]), tuple(after)
-        before = self._known[uid] if uid in self._known else _stored(raw)
-        self._known[uid] = remembered(before, now)
-        for occurrence in occurrences(before, now):
+    def changed(self, raw: Object, status: Object) -> None:
+        """The status of `raw` is about to be this one."""
+        uid = str(raw["metadata"]["uid"])
+        before = self._known[uid] if uid in self._known else _read(raw, raw.get("status") or {})
+        now = _read(raw, status)
+        self._known[uid] = now._replace(conditions=remembered(before.conditions, now.conditions))
+        for occurrence in (*occurrences(before.conditions, now.conditions), *revised(before.status, now.status)):
             self.tell(raw, occurrence)
 
     def gone(self, uid: str) -> None:
         self._known.pop(uid, None)
 
 
-def _stored(raw: Object) -> tuple[Condition, ...]:
+def _read(raw: Object, status: Object) -> _Known:
+    origin = status if raw["kind"] == originservice.KIND else {}
+    return _Known(_of_shape(_Conditions, status).conditions, _of_shape(OriginServiceStatus, origin))
+
+
+def _of_shape(shape: type[T], status: Object) -> T:
     try:
-        return msgspec.convert((raw.get("status") or {}).get("conditions") or (), tuple[Condition, ...])
+        return msgspec.convert(status, shape)
     except msgspec.ValidationError:  # written by another version
-        return ()
+        return shape()

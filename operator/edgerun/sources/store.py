@@ -17,12 +17,13 @@ from ..api.admission import Served, admit
 from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
+from ..api.originrevision import OriginRevision
 from ..api.originservice import OriginService
 from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..api.unsupported import unsupported
-from ..translate.world import Edge, FleetObservation, Installation, OriginObservation, Referred, Trust, World
+from ..translate.world import Edge, Epoch, FleetObservation, Installation, OriginObservation, Referred, Trust, World
 from .documents import Lines
 from .remembering import remembered
 
@@ -92,7 +93,9 @@ class Store:
     trusts_status: bool = False
     entries: dict[ObjectKey, Entry] = field(default_factory=dict)
     observations: dict[ObjectKey, OriginObservation] = field(default_factory=dict)
+    revisions: dict[ObjectKey, OriginRevision] = field(default_factory=dict)
     scales: dict[ObjectKey, int] = field(default_factory=dict)
+    epochs: dict[ObjectKey, Epoch] = field(default_factory=dict)
     fleets: dict[str, FleetObservation] = field(default_factory=dict)
     referred: Referred = field(default_factory=Referred)
     installation: Installation | None = None
@@ -104,12 +107,33 @@ class Store:
             case Seen():
                 self._see(change)
             case Gone():
-                self.scales.pop(change.key, None)
                 if self.entries.pop(change.key, None):
                     self.changed(urgent=False)
 
+    def revise(self, key: ObjectKey, revision: OriginRevision | None) -> None:
+        """Take in that a revision is there; None when it is gone. That its status is another one changes nothing."""
+        before = self.revisions.get(key)
+        if before == revision:
+            return
+        if revision is None:
+            del self.revisions[key]
+        else:
+            self.revisions[key] = revision
+        if before is None or revision is None or msgspec.structs.replace(before, status=revision.status) != revision:
+            self.changed(urgent=True)
+
+    def sleep(self, key: ObjectKey, epoch: Epoch | None) -> None:
+        """Take in that a revision goes to zero, or comes back from it; None when it is gone. Requests wait for it."""
+        if self.epochs.get(key) == epoch:
+            return
+        if epoch is None:
+            del self.epochs[key]
+        else:
+            self.epochs[key] = epoch
+        self.changed(urgent=True)
+
     def observe(self, key: ObjectKey, observation: OriginObservation | None) -> None:
-        """Take in what the infrastructure says of an origin. Requests depend on it, so it is urgent."""
+        """Take in what the infrastructure says of a revision. Requests depend on it, so it is urgent."""
         if self.observations.get(key) == observation:
             return
         if observation is None:
@@ -119,7 +143,7 @@ class Store:
         self.changed(urgent=True)
 
     def scale(self, key: ObjectKey, replicas: int | None) -> None:
-        """Take in how many replicas of an origin were decided, None when nothing is. Requests may wait for them."""
+        """Take in how many replicas of a revision were decided, None when nothing is. Requests may wait for them."""
         if self.scales.get(key) == replicas:
             return
         if replicas is None:
@@ -182,7 +206,9 @@ class Store:
             routes=tuple(found for found in serving if isinstance(found, EdgeRoute)),
             origins=tuple(found for found in serving if isinstance(found, OriginService)),
             observations=dict(self.observations),
+            revisions=dict(self.revisions),
             scales=dict(self.scales),
+            epochs=dict(self.epochs),
             fleets=dict(self.fleets),
             referred=self.referred,
             refusals={key: entry.refusal for key, entry in self.entries.items() if entry.refusal},

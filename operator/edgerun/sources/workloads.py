@@ -1,4 +1,4 @@
-"""What the cluster has made of our manifests: Deployments, Services and pods, by whom they belong to.
+"""What the cluster has made of our manifests: Deployments, Services and pods, by whom they belong to, and by revision.
 
 Their labels say that. What follows from them for an origin or a fleet is said by `translate`; here they are only kept,
 and whoever cares is told whose have changed.
@@ -8,17 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api import API_VERSION, edgeproxy, originservice
+from ..api import API_VERSION, edgeproxy, originrevision, originservice
 from ..api.meta import ObjectKey, object_key
-from ..translate.labels import EDGE_PROXY, MANAGED_BY, MANAGER, ORIGIN_SERVICE, object_name, origin_object_name
+from ..translate.labels import (
+    EDGE_PROXY,
+    MANAGED_BY,
+    MANAGER,
+    ORIGIN_SERVICE,
+    REVISION,
+    object_name,
+    origin_object_name,
+)
 from ..translate.world import Installation
+
+UNREVISED = ""  # as a revision: what was made before there were any
+_OF_REVISIONS = ("Deployment", originrevision.KIND)
 
 Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """All of it that belongs to one object."""
+    """All of it that belongs to one object, or to one revision."""
 
     deployment: Object | None = None
     service: Object | None = None
@@ -59,10 +70,16 @@ class Workloads:
         """One of them; None when it is not there, or belongs to nobody."""
         return self._objects.get(key)
 
-    def of(self, owner: ObjectKey) -> Workload:
-        """What belongs to `owner` now."""
-        found = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]
-        made = {key.kind: raw for key, raw in found if key.name == name_for(owner, key.kind)}
+    def owners(self, revision: str) -> tuple[ObjectKey, ...]:
+        """Whose Deployments of that revision are there."""
+        there = (raw for key, raw in self._objects.items() if key.kind == "Deployment" and revision_of(raw) == revision)
+        return tuple(owner for owner in map(owner_of, there) if owner and self.of(owner, revision).deployment)
+
+    def of(self, owner: ObjectKey, revision: str | None = None) -> Workload:
+        """What belongs to `owner` now, or to one of its revisions."""
+        every = [(key, self._objects[key]) for key in sorted(self._owned.get(owner, ()))]
+        found = [(key, raw) for key, raw in every if revision is None or revision_of(raw) == revision]
+        made = {key.kind: raw for key, raw in found if key.name == _name_for(raw, owner)}
         pods = tuple(raw for key, raw in found if key.kind == "Pod")
         return Workload(made.get("Deployment"), made.get("Service"), pods)
 
@@ -78,11 +95,18 @@ def owner_of(raw: Object) -> ObjectKey | None:
     return None
 
 
-def name_for(owner: ObjectKey, kind: str) -> str:
-    """What the object of that kind is called that is made for `owner`."""
-    if owner.kind == originservice.KIND:
-        return origin_object_name(owner.name, kind)
-    return object_name(owner.name)
+def revision_of(raw: Object) -> str:
+    """The name of the revision that it belongs to."""
+    return str((raw["metadata"].get("labels") or {}).get(REVISION, UNREVISED))
+
+
+def _name_for(raw: Object, owner: ObjectKey) -> str:
+    """What an object of that kind is called that is made for `owner`, or for the revision that its label names."""
+    if owner.kind != originservice.KIND:
+        return object_name(owner.name)
+    if raw["kind"] in _OF_REVISIONS and (revision := revision_of(raw)):
+        return revision
+    return origin_object_name(owner.name, raw["kind"])
 
 
 def made_by(raw: Object, place: Installation) -> bool:
@@ -94,7 +118,7 @@ def made_by(raw: Object, place: Installation) -> bool:
         return False
     if any(one.get("controller") and one["apiVersion"] != API_VERSION for one in references):
         return False
-    if owner and metadata["name"] != name_for(owner, raw["kind"]):
+    if owner and metadata["name"] != _name_for(raw, owner):
         return False
     if owner and owner.kind == originservice.KIND:
         return True

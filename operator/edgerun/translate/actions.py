@@ -10,18 +10,25 @@ from typing import Any
 
 from ..api.durations import seconds
 from ..api.edgeroute import HeaderChanges, PathMatchType, PathRewrite, Redirect, Respond, RouteMatch, Rule
+from .holding import MISSING_ORIGIN_BODY, holding, of_nobody
 from .matches import prefix
 from .names import DEFAULT_PORTS, MISSING_CLUSTER
 from .origins import Target
+from .sessions import GIVEN, HASHED, has_sessions
 
-MISSING_ORIGIN_BODY = "The origin of this route does not exist; its EdgeRoute says why in the condition ResolvedRefs.\n"
 _FORWARDED_HOST = "x-forwarded-host"
 _ORIGINAL_HOST = "x-envoy-original-host"  # what the access log calls the authority
 
 
-def envoy_action(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
-    """The fields of a `config.route.v3.Route` beside its name and match. `port` is the one that clients call."""
-    return _answer(rule, match, targets, port) | _header_changes(rule)
+def envoy_action(
+    rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int, *, begins: bool = False
+) -> dict[str, Any]:
+    """The fields of a `config.route.v3.Route` beside its name and match. `port` is the one that clients call, and
+    `begins` says that this request begins a session."""
+    changes = _header_changes(rule)
+    if begins:
+        changes["response_headers_to_add"].append(GIVEN)
+    return _answer(rule, match, targets, port) | changes
 
 
 def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int) -> dict[str, Any]:
@@ -29,7 +36,7 @@ def _answer(rule: Rule, match: RouteMatch, targets: Sequence[Target], port: int)
         return {"direct_response": _direct_response(rule.respond)}
     if rule.redirect:
         return {"redirect": _redirect(rule.redirect, match, port)}
-    if all(target.cluster is None for target in targets if target.origin.weight):
+    if all(target.cluster is None for target in targets if target.weight):
         return {"direct_response": _direct_response(Respond(status=500, body=MISSING_ORIGIN_BODY))}
     return {"route": _forward(rule, match, targets)}
 
@@ -79,10 +86,17 @@ _REDIRECT_CODES = {
 def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[str, Any]:
     timeout = seconds(rule.timeouts.request) if rule.timeouts.request else 0.0
     hostname = rule.rewrite.hostname if rule.rewrite else None
-    shares = [_share(target, hostname or target.authority) for target in targets if target.origin.weight]
+    holds = any(target.sleeps for target in targets if target.weight)
+    shares = [
+        _share(target, hostname or target.authority) | (_waiting(target, timeout) if holds else {})
+        for target in targets
+        if target.weight
+    ]
+    hashed = has_sessions(targets)
     action = {
-        "weighted_clusters": {"clusters": shares},
-        "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR",
+        "weighted_clusters": {"clusters": shares} | ({"use_hash_policy": {"value": True}} if hashed else {}),
+        "hash_policy": HASHED if hashed else [],
+        "cluster_not_found_response_code": "SERVICE_UNAVAILABLE" if holds else "INTERNAL_SERVER_ERROR",
         "timeout": _duration(timeout),  # 0 means none: a stream lives as long as it is not idle
     }
     if rule.rewrite and rule.rewrite.path:
@@ -93,8 +107,14 @@ def _forward(rule: Rule, match: RouteMatch, targets: Sequence[Target]) -> dict[s
 def _share(target: Target, hostname: str | None) -> dict[str, Any]:
     return {
         "name": target.cluster or MISSING_CLUSTER,
-        "weight": {"value": target.origin.weight},
+        "weight": {"value": target.weight},
     } | _host(hostname)
+
+
+def _waiting(target: Target, timeout: float) -> dict[str, Any]:
+    if target.sleeps:
+        return holding(timeout)
+    return {} if target.cluster else of_nobody()
 
 
 def _host(hostname: str | None) -> dict[str, Any]:

@@ -42,12 +42,20 @@ CIRCUIT_BREAKERS = {
 # Shorter than the keep-alive of common servers (Node and uvicorn: 5 s), so that none closes under a request.
 IDLE_TIMEOUT_S = 4
 GUARDED_IDLE_TIMEOUT_S = 60  # each new one is a handshake; the guard would keep it for an hour
+# A stream buffers little, and a connection enough for all of its streams: none that stands still holds up another.
+HTTP2_STREAMS, _STREAM_WINDOW = 1_000, 65_536
+HTTP2_WINDOWS = {
+    "initial_stream_window_size": {"value": _STREAM_WINDOW},
+    "initial_connection_window_size": {"value": HTTP2_STREAMS * _STREAM_WINDOW},
+}
 NEAR_CONNECT_S, FAR_CONNECT_S = 1, 3  # a pod answers within a millisecond, and a lost SYN comes again after one second
 
 
-def service_cluster_message(name: str, claim: Claim, *, guarded: bool) -> Any:
+def service_cluster_message(
+    name: str, claim: Claim, *, guarded: bool, http2: bool = False, affine: bool = False
+) -> Any:
     """The cluster of an OriginService, whose audience is also what its guards' certificates say. `guarded` means that
-    all of its replicas are."""
+    all of its replicas are, `http2` that their apps speak it, `affine` that clients stay with the one that they had."""
     idle_s = GUARDED_IDLE_TIMEOUT_S if guarded else IDLE_TIMEOUT_S
     return cluster_pb2.Cluster(
         name=name,
@@ -55,8 +63,8 @@ def service_cluster_message(name: str, claim: Claim, *, guarded: bool) -> Any:
         eds_cluster_config={"eds_config": ADS},
         connect_timeout={"seconds": NEAR_CONNECT_S},
         transport_socket_matches=[_to_guards(claim.audience), _TO_OTHERS],
-        typed_extension_protocol_options={_HTTP: _http_options(_HTTP1, claim, idle_s)},
-        **_common(),
+        typed_extension_protocol_options={_HTTP: _http_options(HTTP2 if http2 else _HTTP1, claim, idle_s)},
+        **(_common() | ({"lb_policy": "MAGLEV"} if affine else {})),
     )
 
 
@@ -82,17 +90,23 @@ def endpoints_message(name: str, endpoints: Sequence[Endpoint]) -> Any:
 
 
 def service_resources(
-    name: str, claim: Claim, endpoints: Sequence[Endpoint], *, guarded: bool
+    name: str,
+    claim: Claim,
+    endpoints: Sequence[Endpoint],
+    *,
+    guarded: bool,
+    http2: bool = False,
+    affine: bool = False,
 ) -> tuple[Resource, Resource]:
     """Cluster and endpoints of an OriginService; `guarded` tells of replicas that are not there yet."""
     all_guarded = all(one.guarded for one in endpoints) if endpoints else guarded
-    return _service_cluster(name, claim, all_guarded), resource(name, endpoints_message(name, endpoints))
+    return _service_cluster(name, claim, all_guarded, http2, affine), resource(name, endpoints_message(name, endpoints))
 
 
 # Most clusters are as they were at the last rebuild.
 @lru_cache(maxsize=16_384)
-def _service_cluster(name: str, claim: Claim, guarded: bool) -> Resource:
-    return resource(name, service_cluster_message(name, claim, guarded=guarded))
+def _service_cluster(name: str, claim: Claim, guarded: bool, http2: bool, affine: bool) -> Resource:
+    return resource(name, service_cluster_message(name, claim, guarded=guarded, http2=http2, affine=affine))
 
 
 @lru_cache(maxsize=16_384)
@@ -110,6 +124,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 
 _HTTP1: dict[str, Any] = {"explicit_http_config": {"http_protocol_options": {}}}
+HTTP2: dict[str, Any] = {"explicit_http_config": {"http2_protocol_options": HTTP2_WINDOWS}}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _GUARDED = struct_pb2.Struct(fields={"guarded": struct_pb2.Value(bool_value=True)})
 _RAW = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": packed(raw_buffer_pb2.RawBuffer())}

@@ -23,6 +23,7 @@ from .plan import Manifest
 from .quantities import amount
 from .world import Installation
 
+PAUSE_S = 5  # kube-proxy follows within one second, the readiness probe fails after four
 GRACE_S = 15  # beside the drain itself: what its start and Envoy's own end may take
 DEFAULT_WORKERS = 2
 HEAP_SHARE = 0.8  # of the memory limit; the rest is for what Envoy does not count, and for the drain
@@ -94,6 +95,7 @@ def _container(proxy: EdgeProxy, place: Installation) -> dict[str, Any]:
             max_heap_bytes=_heap_bytes(spec.resources),
         ),
         workers=_workers(spec.resources),
+        pause_s=PAUSE_S,
         drain_s=ceil(seconds(spec.drain_timeout)),
         ports={"http": POD_PORT, "probes": PROBES_PORT},
         resources=msgspec.to_builtins(spec.resources),

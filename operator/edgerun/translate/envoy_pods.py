@@ -25,13 +25,15 @@ USER = 65532  # "nonroot" of distroless images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyContainer:
-    """A container with one Envoy, which drains for `drain_s` at most. The names of its volumes begin with `prefix`, to
-    keep them apart from those of others in the same pod."""
+    """A container with one Envoy, which drains for `drain_s` at most, and for `pause_s` at least, after which no client
+    goes there any more. The names of its volumes begin with `prefix`, to keep them apart from those of others in the
+    same pod."""
 
     name: str
     prefix: str = ""
     config: Mapping[str, Any]
     workers: int
+    pause_s: int
     drain_s: int
     ports: Mapping[str, int]
     resources: Mapping[str, Any]
@@ -63,7 +65,7 @@ def container(one: EnvoyContainer, place: Installation) -> dict[str, Any]:
         "ports": ports,
         "resources": one.resources,
         **one.probes,
-        "lifecycle": {"preStop": {"exec": {"command": ["edgerun", *drain_arguments(one.drain_s)]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["edgerun", *drain_arguments(one.pause_s, one.drain_s)]}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -89,9 +91,9 @@ def _arguments(one: EnvoyContainer) -> Sequence[str]:
     ]
 
 
-def drain_arguments(drain_s: int) -> list[str]:
+def drain_arguments(pause_s: int, drain_s: int) -> list[str]:
     """The command that has the Envoy of this pod finish, after `edgerun`."""
-    return ["drain", f"--admin-socket={ADMIN_SOCKET}", f"--timeout={drain_s}"]
+    return ["drain", f"--admin-socket={ADMIN_SOCKET}", f"--at-least={pause_s}", f"--timeout={drain_s}"]
 
 
 def probe(port: str, *, period_s: int, failures: int) -> Mapping[str, Any]:

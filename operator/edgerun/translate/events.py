@@ -1,17 +1,19 @@
 """What people should notice when an object's conditions change. How and whether it is told is nothing of this module.
 
-Told are mistakes of the object (Accepted), what stands in the way of Ready, and that nothing does any more.
+Told are mistakes of the object (Accepted), what stands in the way of Ready, and that nothing does any more; and of an
+OriginService that it has another revision, that this is ready, and how its requests move there.
 
 Trap: compare with what was so before it began to change. A state that passes by itself, such as Pending while a proxy
 acknowledges, is nothing to tell, and neither is what follows it when that was so before: see `remembered`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ..api.conditions import ConditionType
 from ..api.meta import Condition
+from ..api.originservice import OriginServiceStatus, Rollout
 
 # Of Ready. Without proxies no route is ready: the EdgeProxy tells that once, and 500 routes need not repeat it.
 TRANSIENT = frozenset({"Pending", "NoProxies"})
@@ -50,6 +52,29 @@ def occurrences(before: Conditions, after: Conditions) -> tuple[Occurrence, ...]
 def scaled(note: str) -> Occurrence:
     """Another number of replicas was decided; `note` has the numbers."""
     return Occurrence("Normal", "Scaled", "Scaling", note, topic="scale")
+
+
+def revised(before: OriginServiceStatus, after: OriginServiceStatus) -> Iterator[Occurrence]:
+    """What has become of the revisions of an OriginService. That one fails, or is rolled back, is told by Ready."""
+    created, ready = after.latest_created_revision_name, after.latest_ready_revision_name
+    if created and created != before.latest_created_revision_name:
+        yield Occurrence("Normal", "RevisionCreated", "Revising", f'revision "{created}" is there', topic="created")
+    if ready and ready != before.latest_ready_revision_name:
+        yield Occurrence("Normal", "RevisionReady", "Revising", f'revision "{ready}" is ready', topic="revision")
+    was, now = before.rollout or Rollout(), after.rollout or Rollout()
+    if now.rolling and (not was.rolling or now.shares[-1].revision_name != was.shares[-1].revision_name):
+        *others, goal = (f'"{share.revision_name}"' for share in now.shares)
+        moves = f"requests move from revision {' and '.join(others)} to {goal}"
+        yield Occurrence("Normal", "RolloutStarted", "RollingOut", moves, topic="rollout")
+    elif was.rolling and [share.revision_name for share in now.shares] == [was.shares[-1].revision_name]:
+        has = f'revision "{was.shares[-1].revision_name}" has all requests for the latest one'
+        yield Occurrence("Normal", "RolloutFinished", "RollingOut", has, topic="rollout")
+
+
+def scaled_by_hand(revision: str, before: int, after: int) -> Occurrence:
+    """Somebody else has said how many replicas there are."""
+    note = f"somebody scaled Deployment {revision} from {before} to {after}; its load and its bounds decide from there"
+    return Occurrence("Normal", "ScaledByHand", "Scaling", note, topic="scale by hand")
 
 
 def remembered(before: Conditions, after: Conditions) -> tuple[Condition, ...]:

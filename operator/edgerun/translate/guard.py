@@ -27,17 +27,26 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
 
 from ..api.meta import ObjectKey
-from .clusters import BUFFER_BYTES, CIRCUIT_BREAKERS, IDLE_TIMEOUT_S, NEAR_CONNECT_S, endpoints_message
+from .clusters import (
+    BUFFER_BYTES,
+    CIRCUIT_BREAKERS,
+    HTTP2_STREAMS,
+    HTTP2_WINDOWS,
+    IDLE_TIMEOUT_S,
+    NEAR_CONNECT_S,
+    endpoints_message,
+)
 from .guard_answers import access_log, answers
 from .guard_policy import HYGIENE, INVOKERS, JWT_FILTER, UNCONFIGURED, VERIFICATION, denial
 from .identities import edge_prefix
 from .listeners import STREAM_IDLE_TIMEOUT_S, probes_listener
 from .messages import ADS, packed
 from .mutual_tls import common_context, socket
-from .names import service_cluster
+from .names import app_cluster
 from .world import Edge, Endpoint
 
 LISTENER_NAME = "guard"
+QUEUED, LEAST_QUEUE = 10, 100
 CALLER_HEADER = "x-edgerun-caller"
 # In an environment of CGI or WSGI a dash and an underscore are the same.
 _OWN_HEADERS = "[xX][-_][eE][dD][gG][eE][rR][uU][nN]([-_].*)?"
@@ -52,7 +61,7 @@ class Guard:
     """The guard of the origin that listens on the loopback interface at `app_port`.
 
     Whoever connects has to be an edge of `trust_domain`. The app gets at most `concurrency` requests at once, 0 for any
-    number; `queue` more wait, and the rest is turned away.
+    number; `queue` more wait, and the rest is turned away. `http2` is what the app speaks.
     """
 
     origin: ObjectKey
@@ -63,6 +72,13 @@ class Guard:
     address: str = "0.0.0.0"  # noqa: S104
     concurrency: int = 0
     queue: int = 0
+    http2: bool = False
+
+
+def queue(concurrency: int) -> int:
+    """How many requests wait in front of an app that may have so many: ten times as many, as with Knative, and no fewer
+    than its 100, so that a burst for the only replica lasts until others have started."""
+    return max(LEAST_QUEUE, QUEUED * concurrency) if concurrency else 0
 
 
 def static_resources(guard: Guard) -> dict[str, Any]:
@@ -77,11 +93,12 @@ def _plain(message: Any) -> Any:
 
 
 def _app(guard: Guard) -> Any:
-    """The app. One connection carries one request at a time, so their number is the concurrency."""
-    name = service_cluster(guard.origin)
+    """The app. One connection of HTTP/1 carries one request at a time, so their number is the concurrency; of HTTP/2
+    there is one alone, and it is the number of its streams."""
+    name = app_cluster(guard.origin)
     options = http_protocol_options_pb2.HttpProtocolOptions(
         common_http_protocol_options={"idle_timeout": {"seconds": IDLE_TIMEOUT_S}},
-        explicit_http_config={"http_protocol_options": {}},
+        explicit_http_config=_protocol(guard),
     )
     return cluster_pb2.Cluster(
         name=name,
@@ -94,11 +111,19 @@ def _app(guard: Guard) -> Any:
     )
 
 
+def _protocol(guard: Guard) -> Mapping[str, Any]:
+    if not guard.http2:
+        return {"http_protocol_options": {}}
+    streams = {"max_concurrent_streams": {"value": guard.concurrency}} if guard.concurrency else {}
+    return {"http2_protocol_options": HTTP2_WINDOWS | streams}
+
+
 def _limits(guard: Guard) -> Mapping[str, Any]:
     if not guard.concurrency:
         return CIRCUIT_BREAKERS
     waiting = max(guard.queue, guard.concurrency)
-    limits = {"max_connections": guard.concurrency, "max_pending_requests": waiting, "max_requests": 65_536}
+    connections = 1 if guard.http2 else guard.concurrency
+    limits = {"max_connections": connections, "max_pending_requests": waiting, "max_requests": 65_536}
     return {"thresholds": [{name: {"value": value} for name, value in limits.items()}]}
 
 
@@ -114,7 +139,7 @@ def _listener(guard: Guard) -> Any:
 
 
 def _tls(guard: Guard) -> Mapping[str, Any]:
-    context = common_context({"prefix": edge_prefix(guard.trust_domain)})
+    context = {**common_context({"prefix": edge_prefix(guard.trust_domain)}), "alpn_protocols": ["h2", "http/1.1"]}
     return socket(tls_pb2.DownstreamTlsContext(require_client_certificate={"value": True}, common_tls_context=context))
 
 
@@ -128,7 +153,7 @@ def _http_manager(guard: Guard) -> Any:
     """Paths, and what the edge says of the client, reach the app as the edge sent them: the edge has cleaned them."""
     return http_connection_manager_pb2.HttpConnectionManager(
         stat_prefix="guard",
-        route_config=_route(service_cluster(guard.origin)),
+        route_config=_route(app_cluster(guard.origin)),
         http_filters=_http_filters(),
         access_log=[access_log()],
         local_reply_config=answers(),
@@ -137,7 +162,7 @@ def _http_manager(guard: Guard) -> Any:
         internal_address_config={"cidr_ranges": [_NOBODY]},
         server_header_transformation="PASS_THROUGH",
         common_http_protocol_options={"idle_timeout": {"seconds": 3600}},
-        http2_protocol_options={"max_concurrent_streams": {"value": 1_000}},
+        http2_protocol_options=HTTP2_WINDOWS | {"max_concurrent_streams": {"value": HTTP2_STREAMS}},
         max_request_headers_kb={"value": 60},
         stream_error_on_invalid_http_message={"value": True},
         request_headers_timeout={"seconds": 10},

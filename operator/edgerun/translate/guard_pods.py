@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService, PodSpec
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, GUARD_PROBES_PORT, OriginService
+from ..api.templates import PodSpec
 from .bootstrap import guard_bootstrap
 from .envoy_pods import ADMIN_SOCKET, USER, EnvoyContainer, channel, config_files, container, probe, volumes
-from .guard import Guard, static_resources
+from .guard import Guard, queue, static_resources
 from .identities import guard_fleet
-from .labels import ANY_EDGE, origin_object_name, origin_selector
+from .labels import ANY_EDGE, OPERATOR, origin_object_name, origin_selector
 from .plan import Manifest
 from .world import Endpoint, Installation
 
 DEFAULT_GRACE_S = 30  # Kubernetes' own
-QUEUED = 10  # requests that wait, for each that the app may have
+PAUSE_S = 2  # from the end of a pod's readiness until every proxy has surely heard of it
 PREFIX = f"{GUARD_CONTAINER}-"  # of its volumes; no user's begins so
 RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "10m", "memory": "80Mi"}, "limits": {"memory": "192Mi"}}
 _PORT, _PROBES_PORT = "edgerun-guard", "edgerun-probes"  # such a name has 15 characters at most
@@ -52,6 +53,11 @@ def grace_s(spec: PodSpec) -> int:
     return DEFAULT_GRACE_S if given is None else given
 
 
+def pause_s(spec: PodSpec) -> int:
+    """For how long it serves on when it is told to end."""
+    return min(PAUSE_S, grace_s(spec) // 2)
+
+
 @lru_cache(maxsize=4_096)  # more than 1 ms each, and seldom another one
 def _sidecar(guard: Guard, place: Installation, drain_s: int) -> Sidecar:
     config_map = origin_object_name(guard.origin.name, "ConfigMap")
@@ -70,6 +76,7 @@ def _container(guard: Guard, place: Installation, drain_s: int) -> Mapping[str, 
             static=static_resources(guard),
         ),
         workers=1,  # or the limit of concurrency would hold for each
+        pause_s=PAUSE_S,
         drain_s=drain_s,
         # Named also for pods in the node's network, two of which are kept from one node by this.
         ports={_PORT: GUARD_PORT, _PROBES_PORT: GUARD_PROBES_PORT},
@@ -91,7 +98,8 @@ def _guard(service: OriginService, trust_domain: str) -> Guard:
         listen_port=GUARD_PORT,
         probes_port=GUARD_PROBES_PORT,
         concurrency=concurrency,
-        queue=concurrency * QUEUED,
+        queue=queue(concurrency),
+        http2=service.container.http2,
     )
 
 
@@ -100,26 +108,38 @@ def guard_config(place: Installation, head: Mapping[str, Any]) -> Manifest:
     return {**head, "data": config_files(place)}
 
 
-def network_policy(
-    service: OriginService, place: Installation, endpoints: Iterable[Endpoint], head: Mapping[str, Any]
-) -> Manifest:
-    """Only pods of the edge reach the origin's, and only at the guard, or at the app where there is none.
-
-    While pods of the version before serve elsewhere, the edge reaches these, too. The probes are let in by Kubernetes,
-    for what comes from a pod's own node is never stopped; and nobody else needs that port, unless it is opened by a
-    policy of the user's: policies add up.
+def open_ports(versions: Iterable[OriginService], endpoints: Iterable[Endpoint]) -> tuple[int, ...]:
+    """Where the edge reaches pods: at the guard, or at the app where there is none. `versions` are the OriginService as
+    each of its revisions has it; while pods serve elsewhere, from before there was a guard say, it reaches these, too.
     """
-    wanted = GUARD_PORT if service.guarded else service.container.port
-    ports = sorted({wanted, *(endpoint.port for endpoint in endpoints)})
-    edge = {
-        "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
-        "podSelector": {"matchLabels": dict(ANY_EDGE)},
-    }
+    wanted = {GUARD_PORT if one.guarded else one.container.port for one in versions}
+    return tuple(sorted(wanted | {endpoint.port for endpoint in endpoints}))
+
+
+def network_policy(
+    service: OriginService, place: Installation, ports: Iterable[int], doors: Iterable[int], head: Mapping[str, Any]
+) -> Manifest:
+    """Only pods of the edge reach the origin's, and only at these ports; and the operator's those where it knocks while
+    a request waits, at the `doors`.
+
+    The probes are let in by Kubernetes, for what comes from a pod's own node is never stopped; and nobody else needs
+    their port, unless it is opened by a policy of the user's: policies add up.
+    """
+    rules = ((ANY_EDGE, tuple(ports)), (OPERATOR, tuple(doors)))
     return {
         **head,
         "spec": {
             "podSelector": {"matchLabels": dict(origin_selector(service.metadata.name))},
             "policyTypes": ["Ingress"],
-            "ingress": [{"from": [edge], "ports": [{"port": port, "protocol": "TCP"} for port in ports]}],
+            "ingress": [_ingress(place, who, there) for who, there in rules if there],
         },
     }
+
+
+def _ingress(place: Installation, who: Mapping[str, str], ports: Iterable[int]) -> Mapping[str, Any]:
+    """Pods of the operator's own namespace are let in."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE_NAME: place.namespace}},
+        "podSelector": {"matchLabels": dict(who)},
+    }
+    return {"from": [peer], "ports": [{"port": port, "protocol": "TCP"} for port in ports]}

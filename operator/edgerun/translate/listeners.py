@@ -22,6 +22,8 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 
 from .bootstrap import ADMIN_CLUSTER
 from .clusters import BUFFER_BYTES
+from .holding import FILTER as HOLDING_FILTER
+from .holding import in_vain
 from .messages import ADS, packed
 from .names import LISTENER_NAME, PROBES_LISTENER_NAME, ROUTES_NAME
 from .plan import Resource, resource
@@ -42,7 +44,7 @@ _STANDING_BY = (
     ("envoy.filters.http.local_ratelimit", local_rate_limit_pb2.LocalRateLimit(stat_prefix="edge")),
     ("envoy.filters.http.jwt_authn", jwt_authn_pb2.JwtAuthentication()),
     ("envoy.filters.http.rbac", rbac_pb2.RBAC()),
-    ("envoy.filters.http.on_demand", on_demand_pb2.OnDemand()),
+    (HOLDING_FILTER, on_demand_pb2.OnDemand()),
 )
 
 # Enough to tell where a request died. No query string and no header of the client: those carry secrets.
@@ -128,7 +130,7 @@ def _http_manager() -> Any:
         early_header_mutation_extensions=[_own_headers_removed()],
         http_filters=_http_filters(),
         access_log=[_access_log()],
-        local_reply_config={"mappers": [_without_credential()]},
+        local_reply_config={"mappers": [_without_credential(), *in_vain()]},
         upgrade_configs=[{"upgrade_type": "websocket"}],
         always_set_request_id_in_response=True,
         **_hardening(),

@@ -8,25 +8,28 @@ from typing import Any
 
 from ..api.edgeproxy import EdgeProxy
 from ..api.originservice import Ingress, OriginService
+from .doors import door_ports
 from .edge_pods import deployment
 from .envoy_pods import config_files
-from .guard_pods import guard_config, network_policy, sidecar
+from .guard_pods import guard_config, network_policy, open_ports, sidecar
 from .labels import edge_labels, edge_selector, object_name
-from .plan import Manifest
+from .plan import Manifest, Running
 from .references import rollout
-from .scales import replicas
-from .workloads import origin_deployment, origin_object
+from .replicas import Replicas
+from .running import as_revision, outcome
+from .workloads import origin_deployment, origin_object, origin_revision
 from .world import Installation, World
 
 
-def manifests(world: World, origins: Sequence[OriginService]) -> tuple[Manifest, ...]:
+def manifests(world: World, origins: Sequence[OriginService], runs: Sequence[Running]) -> tuple[Manifest, ...]:
     """All of them, in an order in which each finds what it needs; none outside a cluster."""
     place = world.installation
     if place is None:
         return ()
     proxies = sorted(world.proxies, key=lambda proxy: proxy.metadata.name)
     fleets = [manifest for proxy in proxies for manifest in fleet_manifests(proxy, place)]
-    return (*fleets, *(manifest for service in origins for manifest in origin_manifests(service, place, world)))
+    shared = (manifest for service in origins for manifest in origin_manifests(service, place, world))
+    return (*fleets, *shared, *(manifest for run in runs for manifest in revision_manifests(run, place, world)))
 
 
 def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]:
@@ -41,17 +44,25 @@ def fleet_manifests(proxy: EdgeProxy, place: Installation) -> Iterable[Manifest]
 
 
 def origin_manifests(service: OriginService, place: Installation, world: World) -> Iterable[Manifest]:
-    """The objects of one origin. The pods of a version before, while they serve, keep what they need of them."""
-    observed = world.observations.get(service.key)
-    endpoints = observed.endpoints if observed else ()
+    """The objects of one origin, and its revisions. The pods of a version before, while they serve, keep what they need
+    of them."""
+    found = Replicas.of(service, world)
+    endpoints = tuple(one for observed in found.observations.values() for one in observed.endpoints)
+    revisions = outcome(service, world).present
+    yield from (origin_revision(service, revision) for revision in revisions)
     if service.guarded or any(endpoint.guarded for endpoint in endpoints):
         yield guard_config(place, origin_object("v1", "ConfigMap", service))
     if service.spec.access.ingress is Ingress.EDGE:
         head = origin_object("networking.k8s.io/v1", "NetworkPolicy", service)
-        yield network_policy(service, place, endpoints, head)
-    guard = sidecar(service, place, world.trust.trust_domain) if service.guarded else None
-    scale = replicas(service, world)
-    yield origin_deployment(service, rollout(service, world), sidecar=guard, replicas=scale)
+        versions = [as_revision(service, revision.template) for revision in revisions]
+        doors = sorted({port for version in versions for port in door_ports(version)})
+        yield network_policy(service, place, open_ports(versions, endpoints), doors, head)
+
+
+def revision_manifests(run: Running, place: Installation, world: World) -> Iterable[Manifest]:
+    """What runs of one revision."""
+    guard = sidecar(run.service, place, world.trust.trust_domain) if run.service.guarded else None
+    yield origin_deployment(run, rollout(run, world), sidecar=guard)
 
 
 def _object(api_version: str, kind: str, proxy: EdgeProxy, place: Installation) -> dict[str, Any]:

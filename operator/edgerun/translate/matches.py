@@ -46,9 +46,9 @@ def identity(match: RouteMatch) -> tuple[Any, ...]:
     return path.type, value, match.method, headers, query
 
 
-def envoy_match(match: RouteMatch) -> dict[str, Any]:
-    """A `config.route.v3.RouteMatch`."""
-    headers = [_header(header) for header in match.headers]
+def envoy_match(match: RouteMatch, *also: NamedMatch) -> dict[str, Any]:
+    """A `config.route.v3.RouteMatch`, of requests that carry these headers as well."""
+    headers = [_header(header) for header in (*match.headers, *also)]
     if match.method:
         headers.insert(0, {"name": ":method", "string_match": {"exact": match.method}})
     query = [{"name": param.name, "string_match": _string(param)} for param in match.query_params]

@@ -4,29 +4,63 @@ A cluster that is renamed when rules are reordered would be torn down and built 
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ..api import originrevision, originservice
 from ..api.edgeroute import EdgeRoute, Rule
 from ..api.meta import ObjectKey
-from ..api.originservice import KIND
 
 LISTENER_NAME = "edge"
 PROBES_LISTENER_NAME = "probes"
 ROUTES_NAME = "edge"
 MISSING_CLUSTER = "missing"  # never delivered: its share of a split answers 500
 
+_ORIGIN = "origin"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def service_cluster(key: ObjectKey) -> str:
-    return f"origin/{key.namespace}/{key.name}"
+def revision_cluster(service: ObjectKey, revision: str, epoch: int = 0) -> str:
+    """The replicas of one revision of an OriginService, which without any revision has none. It gets another name each
+    time that they are no more."""
+    asked_again = f"~{epoch}" if epoch else ""
+    return f"{_ORIGIN}/{service.namespace}/{service.name}/{revision}{asked_again}"
 
 
-def origin_of(cluster: str) -> ObjectKey | None:
-    """The OriginService behind a cluster, whoever calls it; None when there is another thing."""
-    kind, _, name = cluster.partition("@")[0].partition("/")
-    namespace, slash, service = name.partition("/")
-    return ObjectKey(KIND, namespace, service) if kind == "origin" and slash else None
+def revision_key(service: ObjectKey, revision: str) -> ObjectKey:
+    """The OriginRevision of that name."""
+    return ObjectKey(originrevision.KIND, service.namespace, revision)
+
+
+def app_cluster(service: ObjectKey) -> str:
+    """What a guard calls the app that it stands before."""
+    return f"{_ORIGIN}/{service.namespace}/{service.name}"
+
+
+class Called(NamedTuple):
+    """Whose replicas a cluster has. What is called without any revision has the name ""."""
+
+    service: ObjectKey
+    revision: ObjectKey
+    epoch: int
+
+
+@lru_cache(maxsize=16_384)
+def called(cluster: str) -> Called | None:
+    """What is behind a cluster, whoever calls it; None when that is no OriginService."""
+    kind, *parts = cluster.partition("@")[0].split("/")
+    if kind != _ORIGIN or len(parts) != 3:
+        return None
+    namespace, name, revision = parts
+    revision, _, epoch = revision.partition("~")
+    service = ObjectKey(originservice.KIND, namespace, name)
+    return Called(service, revision_key(service, revision), int(epoch or 0))
+
+
+def revision_of(cluster: str) -> ObjectKey | None:
+    """The OriginRevision behind a cluster; None when there is none."""
+    found = called(cluster)
+    return found.revision if found and found.revision.name else None
 
 
 def called_by(cluster: str, namespace: str, service_account: str) -> str:
@@ -35,6 +69,11 @@ def called_by(cluster: str, namespace: str, service_account: str) -> str:
     Of an account's name no dot is left, for a statistic ends there; no name of Kubernetes has a colon.
     """
     return f"{cluster}@{namespace}/{service_account.replace('.', ':')}"
+
+
+def caller_of(cluster: str) -> str:
+    """What `called_by` added."""
+    return "".join(cluster.partition("@")[1:])
 
 
 @lru_cache(maxsize=4_096)

@@ -1,23 +1,27 @@
-"""What is to be said of an origin, from its Deployment and pods as the API server has them.
+"""What is to be said of a revision, from its Deployment and pods as the API server has them.
 
-Which version a pod is of, and where it listens, is read from the variables that its Deployment gave it: a sidecar that
-somebody injects, or a port that changes from one version to the next, leaves them as they are.
+Which revision a pod is of its label says; where it listens is read from the variables that its Deployment gave it: a
+sidecar that somebody injects leaves them as they are.
 
-Trap: all that is said is of the newest version; the endpoints are those of every pod that takes requests.
+Trap: pods that were made before a Secret or ConfigMap of the revision changed are endpoints, and nothing is said of
+them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService, Probe
+from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
-from .labels import origin_selector
+from ..api.templates import Probe
+from .doors import Door, door
+from .labels import EPOCH, revision_selector
+from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
-from .workloads import PORT, PROGRESS_DEADLINE_S, REVISION, SERVICE, revision
-from .world import Endpoint, OriginObservation, OriginPhase
+from .workloads import PORT, PROGRESS_DEADLINE_S, SERVICE
+from .world import Endpoint, OriginObservation
 
 _ON_THE_WAY = ("", "ContainerCreating", "PodInitializing")
 _CRASHED = "CrashLoopBackOff"
@@ -50,42 +54,42 @@ class Trouble:
 
 
 def origin_observation(
-    service: OriginService, deployment: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
+    service: OriginService,
+    revision: str,
+    deployment: Mapping[str, Any] | None,
+    pods: Sequence[Mapping[str, Any]],
+    answered: Set[Door] = frozenset(),
 ) -> OriginObservation:
-    """`pods` may hold those of other origins, too."""
-    mine = _pods(service, pods)
-    endpoints = tuple(sorted({endpoint for pod in mine for endpoint in _endpoints(pod, service)}))
-    there = msgspec.convert(deployment, Deployment) if deployment else Deployment()
+    """Of the `revision` whose template `service` has; `pods` may hold those of others, too. Who `answered` takes
+    requests, whatever the kubelet says."""
+    wanted = revision_selector(service.metadata.name, revision)
+    mine = present(service, wanted, pods)
+    if deployment is None:
+        return OriginObservation(OriginPhase.PENDING, endpoints(service, mine, answered), message=_NOT_THERE)
+    there = msgspec.convert(deployment, Deployment)
     made_with = rolled(there)
-    phase, reason, message = _PENDING
-    if _variables(there.spec.template.spec).get(REVISION) == revision(service):
-        newest = [pod for pod in mine if _is_newest(pod, service, made_with.mark)]
-        phase, reason, message = _state(service, there, newest)
-    told = there.spec.replicas if deployment else None
-    return OriginObservation(service.metadata.generation, phase, endpoints, reason, message, made_with, told)
+    newest = [pod for pod in mine if pod.metadata.annotations.get(MARK, "") == made_with.mark]
+    phase, reason, message = _state(service, there, newest, answered)
+    epoch, replicas = there.metadata.annotations.get(EPOCH, ""), there.spec.replicas
+    number = int(epoch) if epoch.isdecimal() else 0
+    return OriginObservation(phase, endpoints(service, mine, answered), reason, message, made_with, replicas, number)
 
 
-_PENDING = (OriginPhase.PENDING, "", "the Deployment of this version is not there yet")
+_NOT_THERE = "the Deployment of this revision is not there yet"
+_NO_REPLICA = (OriginPhase.PENDING, "", "it has no replica, and is to have none")
 
 
-def _pods(service: OriginService, pods: Sequence[Mapping[str, Any]]) -> list[Pod]:
-    """Those that are not on their way out, in a stable order."""
-    wanted = origin_selector(service.metadata.name).items()
+def present(service: OriginService, wanted: Mapping[str, str], pods: Sequence[Mapping[str, Any]]) -> list[Pod]:
+    """Those with the `wanted` labels that are not on their way out, in a stable order."""
     all_pods = (msgspec.convert(pod, Pod) for pod in pods)
     mine = [
         pod
         for pod in all_pods
         if pod.metadata.namespace == service.metadata.namespace
-        and wanted <= pod.metadata.labels.items()
+        and wanted.items() <= pod.metadata.labels.items()
         and not pod.metadata.deletion_timestamp
     ]
     return sorted(mine, key=lambda pod: pod.metadata.name)
-
-
-def _is_newest(pod: Pod, service: OriginService, mark: str) -> bool:
-    """Whether it is of this version, and made since a Secret or ConfigMap of it last changed."""
-    made_for = pod.metadata.annotations.get(MARK, "")
-    return made_for == mark and _variables(pod.spec).get(REVISION) == revision(service)
 
 
 def _variables(spec: PodSpec) -> Mapping[str, str]:
@@ -94,30 +98,48 @@ def _variables(spec: PodSpec) -> Mapping[str, str]:
     return next((variables for variables in every if SERVICE in variables), {})
 
 
-def _endpoints(pod: Pod, service: OriginService) -> Iterator[Endpoint]:
-    if not (is_ready(pod) and pod.status.pod_ip):
-        return
+def endpoints(service: OriginService, pods: Iterable[Pod], answered: Set[Door] = frozenset()) -> tuple[Endpoint, ...]:
+    """Those of the pods that take requests."""
+    taking = (pod for pod in pods if pod.status.pod_ip and _takes_requests(pod, answered))
+    return tuple(sorted({_endpoint(pod, service) for pod in taking}))
+
+
+def doors(pods: Iterable[Mapping[str, Any]]) -> frozenset[Door]:
+    """Where one may knock at those that the kubelet has not called ready, and that are not on their way out."""
+    read = (msgspec.convert(pod, Pod) for pod in pods)
+    waited_for = (pod for pod in read if not (is_ready(pod) or pod.metadata.deletion_timestamp))
+    return frozenset(found for found in map(door, waited_for) if found)
+
+
+def _endpoint(pod: Pod, service: OriginService) -> Endpoint:
     if any(container.name == GUARD_CONTAINER for container in pod.spec.init_containers):
-        yield Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
-    else:
-        port = _variables(pod.spec).get(PORT, "")
-        yield Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
+        return Endpoint(pod.status.pod_ip, GUARD_PORT, guarded=True)
+    port = _variables(pod.spec).get(PORT, "")
+    return Endpoint(pod.status.pod_ip, int(port) if port.isdecimal() else service.container.port)
+
+
+def _takes_requests(pod: Pod, answered: Set[Door]) -> bool:
+    return is_ready(pod) or (bool(answered) and door(pod) in answered)
 
 
 def is_ready(pod: Pod) -> bool:
     return found(pod.status.conditions, "Ready", "True") is not None
 
 
-def _state(service: OriginService, deployment: Deployment, newest: Sequence[Pod]) -> tuple[OriginPhase, str, str]:
-    wanted = max(deployment.spec.replicas, service.spec.scaling.min_scale)
-    ready = sum(map(is_ready, newest))
+def _state(
+    service: OriginService, deployment: Deployment, newest: Sequence[Pod], answered: Set[Door]
+) -> tuple[OriginPhase, str, str]:
+    unready = [pod for pod in newest if not _takes_requests(pod, answered)]
+    wanted, ready = deployment.spec.replicas, len(newest) - len(unready)
+    if not wanted:
+        return _NO_REPLICA
     if ready >= wanted:
         return OriginPhase.READY, "", ""
-    wrong = _explained(service, deployment, [pod for pod in newest if not is_ready(pod)])
+    wrong = _explained(service, deployment, unready)
     if not ready:
         return OriginPhase.FAILED if wrong.failed else OriginPhase.STARTING, wrong.reason, wrong.message
     others = f"; {wrong.reason}: {wrong.message}" if wrong.reason else ""
-    return OriginPhase.READY, "", f"{ready} of {wanted} replicas take requests{others}"
+    return OriginPhase.READY, wrong.reason, f"{ready} of {wanted} replicas take requests{others}"
 
 
 def _explained(service: OriginService, deployment: Deployment, unready: Sequence[Pod]) -> Trouble:

@@ -6,8 +6,10 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from ..api.meta import Condition, Kept, ObjectKey
-from ..api.originservice import OriginService, Replicas
+from ..api.originrevision import OriginRevisionStatus
+from ..api.originservice import LiveTraffic, OriginService, Replicas
 from .identities import Claim
+from .revisions.memory import Memory
 from .world import FleetObservation, Version
 
 _PREFIX = "type.googleapis.com/envoy."
@@ -62,7 +64,8 @@ class Verdict:
 
     `conditions` lack Programmed and Ready, transition times and nothing else. `waits_for` is a Ready condition
     that holds although everything else is fine: an origin without a replica, say. `edge` names who has to serve it.
-    `kept` is what serves in the place of the generation that was refused.
+    `kept` is what serves in the place of the generation that was refused. `memory` is what the status of an
+    OriginService carries of its revisions, `revision` what that of an OriginRevision remembers.
     """
 
     key: ObjectKey
@@ -75,12 +78,26 @@ class Verdict:
     fleet: FleetObservation | None = None
     rotation: Rotation | None = None
     replicas: Replicas | None = None
+    memory: Memory | None = None
+    revision: OriginRevisionStatus | None = None
+    traffic: tuple[LiveTraffic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A revision that is there: `key` is the OriginRevision's, and `service` has its template in the place of the
+    newest one. `epoch` is what whoever leads next has to go on from."""
+
+    key: ObjectKey
+    service: OriginService
+    replicas: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`fleets` has the resources of each edge, `manifests` what must exist in the cluster; `origins` and `scales` tell
-    what is to run, and how many replicas of each.
+    """`fleets` has the resources of each edge, `manifests` what must exist in the cluster; `running` tells what is to
+    run. `cold` are clusters of an edge that its routes lead to and that are not there yet: it asks for them.
 
     `contributors` maps a resource of an edge to the objects that shaped it: the suspects of a NACK.
 
@@ -90,8 +107,8 @@ class Plan:
 
     fleets: Fleets = field(default_factory=dict)
     manifests: tuple[Manifest, ...] = ()
-    origins: tuple[OriginService, ...] = ()
-    scales: Mapping[ObjectKey, int] = field(default_factory=dict)
+    running: tuple[Running, ...] = ()
+    cold: Mapping[str, frozenset[str]] = field(default_factory=dict)
     verdicts: Mapping[ObjectKey, Verdict] = field(default_factory=dict)
     contributors: Mapping[Contribution, frozenset[ObjectKey]] = field(default_factory=dict)
     claims: Mapping[str, frozenset[Claim]] = field(default_factory=dict)

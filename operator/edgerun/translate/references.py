@@ -15,8 +15,10 @@ from hashlib import blake2b
 from ..api import GROUP, conditions
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import Container, OriginService, PodSpec, SecretRotation
+from ..api.originservice import OriginService, SecretRotation
 from ..api.pods import Deployment
+from ..api.templates import Container, PodSpec
+from .plan import Running
 from .world import Installation, Referred, Rolled, Version, World
 
 MARK = f"{GROUP}/references"  # on pods: another one makes other pods
@@ -99,9 +101,9 @@ def found(service: OriginService, referred: Referred) -> Found:
     )
 
 
-def rollout(service: OriginService, world: World) -> Rolled:
-    """What the Deployment of `service` should bear. Another mark than it has is a rollout."""
-    observed = world.observations.get(service.key)
+def rollout(run: Running, world: World) -> Rolled:
+    """What the Deployment of a revision should bear. Another mark than it has is a rollout."""
+    service, observed = run.service, world.observations.get(run.key)
     before = observed.rolled if observed else Rolled()
     if not rolls(service):
         return Rolled(mark=before.mark)  # to take it away would replace every pod

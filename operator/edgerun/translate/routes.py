@@ -4,24 +4,29 @@ Gateway API gives precedence to the rules of the more specific hostname; what th
 next wildcard that covers the host. Envoy picks one virtual host and stops, so every virtual host carries the
 rules of the wildcards above it behind its own. Routes without hostnames are the edge's default site: they answer
 only for hosts that no other route names.
+
+The tag of an origin has a host of its own beside each that leads to it: with the same rules, but where they lead to an
+origin that has the tag, all is for that one revision. A route that names such a host takes it away from the tag.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
-from ..api.edgeroute import EdgeRoute, Rule
+from ..api.edgeroute import EdgeRoute, NamedMatch, Rule
 from ..api.meta import ObjectKey
 from .actions import envoy_action
 from .matches import Precedence, envoy_match, identity, precedence
 from .messages import packed
 from .names import ROUTES_NAME, rule_name
-from .origins import Target, Targets
+from .origins import Target, Targets, tagged, tags
+from .revisions.tags import HEADER, tag_hostname
+from .sessions import BROUGHT, has_sessions
 
 ANY_HOST = "*"
 MAX_BODY_BYTES = 65_536  # of a direct response: what 16,384 characters of `respond.body` need at most in UTF-8
@@ -36,19 +41,22 @@ RETRY_POLICY = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": {"value": 2},
     "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": _PREVIOUS}],
-    "host_selection_retry_max_attempts": 3,
+    "host_selection_retry_max_attempts": 20,  # each by chance: of two, 3 would often be the lost one again
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One match of one rule: sorted by `order`, told apart by `identity`. An unchanged route keeps its very entries."""
+    """One match of one rule: sorted by `order`, told apart by `identity`. An unchanged route keeps its very entries.
+
+    `messages` are tried in this order: those for requests that name a tag or a session, and then that for all others.
+    """
 
     order: tuple[Precedence, str, str, str, int, int]
     identity: tuple[Any, ...]
     route: ObjectKey
     field: str
-    message: Any  # config.route.v3.Route
+    messages: tuple[Any, ...]  # config.route.v3.Route
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,27 +70,72 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """`shadows` tells of each route the matches that lost; `answering` has the routes with one that answers."""
+    """`shadows` tells of each route the matches that lost; `answering` has the routes with one that answers. `tagged`
+    are the hosts of tags."""
 
     body: bytes  # a config.route.v3.RouteConfiguration
     shadows: Mapping[ObjectKey, tuple[Shadow, ...]]
     answering: frozenset[ObjectKey]
+    tagged: Mapping["TagOf", str]
+
+
+class TagOf(NamedTuple):
+    """A tag on a host that leads to the origin which has it."""
+
+    hostname: str
+    tag: str
 
 
 def route_table(routes: Sequence[EdgeRoute], targets: Targets, port: int) -> RouteTable:
     """The whole RouteConfiguration of an edge that clients call on `port`."""
-    by_host: dict[str, list[Entry]] = {}
-    for route in routes:
-        entries = _entries(route, targets[route.key], port)
-        for hostname in route.spec.hostnames or (ANY_HOST,):
-            by_host.setdefault(hostname, []).extend(entries)
+    by_host = _by_host(routes)
     shadows: dict[ObjectKey, list[Shadow]] = {}
-    winners = {hostname: _winners(hostname, by_host[hostname], shadows) for hostname in sorted(by_host)}
-    hosts = [_virtual_host(hostname, _reachable(hostname, winners)) for hostname in winners]
-    answering = frozenset(entry.route for entries in winners.values() for entry in entries)
+    winners = {
+        hostname: _winners(hostname, _all_entries(named, targets, port), shadows) for hostname, named in by_host.items()
+    }
+    tag_hosts = _tag_hosts(by_host, targets)
+    answers = winners | {
+        made: _tag_winners(made, of.tag, by_host[of.hostname], targets, port) for made, of in tag_hosts.items()
+    }
+    hosts = [_virtual_host(hostname, _reachable(hostname, answers)) for hostname in sorted(answers)]
     return RouteTable(
-        b"".join((_head(), *hosts)), {key: tuple(sorted(lost)) for key, lost in shadows.items()}, answering
+        b"".join((_head(), *hosts)),
+        {key: tuple(sorted(lost)) for key, lost in shadows.items()},
+        frozenset(entry.route for entries in winners.values() for entry in entries),
+        {of: made for made, of in tag_hosts.items()},
     )
+
+
+def _by_host(routes: Sequence[EdgeRoute]) -> Mapping[str, Sequence[EdgeRoute]]:
+    """The routes that name each host, in the order of hosts."""
+    found: dict[str, list[EdgeRoute]] = {}
+    for route in routes:
+        for hostname in route.spec.hostnames or (ANY_HOST,):
+            found.setdefault(hostname, []).append(route)
+    return dict(sorted(found.items()))
+
+
+def _tag_hosts(by_host: Mapping[str, Sequence[EdgeRoute]], targets: Targets) -> Mapping[str, TagOf]:
+    """The hosts of tags, and what they are for. When two tags have the same, it is the first one's."""
+    found: dict[str, TagOf] = {}
+    for hostname, routes in by_host.items():
+        for tag in sorted({tag for route in routes for tag in tags(targets[route.key])}):
+            made = tag_hostname(tag, hostname)
+            if made and made not in by_host:
+                found.setdefault(made, TagOf(hostname, tag))
+    return found
+
+
+def _tag_winners(
+    hostname: str, tag: str, routes: Sequence[EdgeRoute], targets: Targets, port: int
+) -> tuple[Entry, ...]:
+    """Who loses here has lost where the tag has its host from, and has been told."""
+    of_tag = {route.key: tagged(targets[route.key], tag) for route in routes}
+    return _winners(hostname, _all_entries(routes, of_tag, port), {})
+
+
+def _all_entries(routes: Iterable[EdgeRoute], targets: Targets, port: int) -> Iterator[Entry]:
+    return chain.from_iterable(_entries(route, targets[route.key], port) for route in routes)
 
 
 # Most of a rebuild is here, and most routes are as they were.
@@ -94,17 +147,44 @@ def _entries(route: EdgeRoute, targets: tuple[tuple[Target, ...], ...], port: in
 
 def _rule_entries(route: EdgeRoute, rule: Rule, index: int, targets: Sequence[Target], port: int) -> Iterator[Entry]:
     meta = route.metadata
-    name = rule_name(route, rule, index)
+    name, choices = rule_name(route, rule, index), tuple(_choices(route, targets))
     for number, match in enumerate(rule.matches):
         yield Entry(
             order=(precedence(match), meta.creation_timestamp, meta.namespace, meta.name, index, number),
             identity=identity(match),
             route=route.key,
             field=f"spec.rules[{index}].matches[{number}]",
-            message=route_components_pb2.Route(
-                name=name, match=envoy_match(match), **envoy_action(rule, match, targets, port)
+            messages=tuple(
+                route_components_pb2.Route(
+                    name=name,
+                    match=envoy_match(match, *one.named),
+                    **envoy_action(rule, match, one.targets, port, begins=one.begins),
+                )
+                for one in choices
             ),
         )
+
+
+class _Choice(NamedTuple):
+    """Where requests are led that are `named` by headers beside those of the match. `begins`: a session does."""
+
+    named: tuple[NamedMatch, ...]
+    targets: Sequence[Target]
+    begins: bool = False
+
+
+def _choices(route: EdgeRoute, targets: Sequence[Target]) -> Iterator[_Choice]:
+    for tag in sorted(tags([targets])) if route.spec.tag_header else ():
+        (led_to,) = tagged([targets], tag)
+        yield from _with_sessions(_Choice((NamedMatch(name=HEADER, value=tag),), led_to))
+    yield from _with_sessions(_Choice((), targets))
+
+
+def _with_sessions(choice: _Choice) -> Iterator[_Choice]:
+    affine = has_sessions(choice.targets)
+    if affine:
+        yield choice._replace(named=(*choice.named, BROUGHT))
+    yield choice._replace(begins=affine)
 
 
 def _winners(hostname: str, entries: Iterable[Entry], shadows: dict[ObjectKey, list[Shadow]]) -> tuple[Entry, ...]:
@@ -134,7 +214,7 @@ def _virtual_host(hostname: str, entries: tuple[Entry, ...]) -> bytes:
     host = route_components_pb2.VirtualHost(
         name=hostname,
         domains=[hostname],
-        routes=[entry.message for entry in entries],
+        routes=[message for entry in entries for message in entry.messages],
         retry_policy=RETRY_POLICY,
     )
     return bytes(route_pb2.RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True))

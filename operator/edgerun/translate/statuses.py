@@ -10,9 +10,13 @@ from ..api.conditions import ConditionType
 from ..api.edgeproxy import EdgeProxyStatus
 from ..api.edgeroute import EdgeRouteStatus, EdgeStatus
 from ..api.meta import Condition
-from ..api.originservice import OriginServiceStatus, UsedVersion
+from ..api.originrevision import OriginRevisionStatus
+from ..api.originservice import OriginServiceStatus, Rollout, UsedVersion
 from .plan import Verdict
+from .revisions.memory import Memory
 from .world import FleetObservation
+
+_NEVER_TRIED = conditions.unknown(ConditionType.READY, "Pending", "it has not been tried")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,34 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
     resolved = _resolved(verdict, before)
     said = (*verdict.conditions, *([resolved] if resolved else []))
     parts = (*said, conditions.folded(said))
+    memory = verdict.memory or Memory()
     return OriginServiceStatus(
+        latest_created_revision_name=memory.latest_created_revision_name,
+        latest_ready_revision_name=memory.latest_ready_revision_name,
+        traffic=verdict.traffic,
+        revision_number=memory.number,
+        applied_traffic=memory.traffic,
+        rollout=memory.rollout if memory.rollout != Rollout() else None,
         observed_generation=verdict.generation,
         serving=verdict.kept,
         url=verdict.url,
         replicas=verdict.replicas,
         references=_references(verdict, before),
+        conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
+    )
+
+
+def revision_status(verdict: Verdict, before: OriginRevisionStatus, *, now: str) -> OriginRevisionStatus:
+    """The status of an OriginRevision. One that was never ready, and is not tried any more, keeps its last words."""
+    said = verdict.conditions or tuple(
+        part for part in before.conditions if part.type == ConditionType.CONTAINER_HEALTHY
+    )
+    parts = (*said, conditions.folded(said or [_NEVER_TRIED]))
+    remembered = verdict.revision or OriginRevisionStatus()
+    return OriginRevisionStatus(
+        replicas=verdict.replicas,
+        proven=remembered.proven,
+        last_active=remembered.last_active,
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )
 

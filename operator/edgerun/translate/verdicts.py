@@ -3,32 +3,29 @@
 Every sentence names the field, what was given, what there is, and what happens to requests meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..api import conditions, edgeproxy, originservice
-from ..api.conditions import ConditionType
+from ..api.conditions import ConditionType, listed
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
-from ..api.originservice import OriginService, Replicas
 from ..api.problems import Refusal
 from .fleets import fleet_verdict
 from .keeping import kept
-from .origins import Directory, Target, Targets
-from .plan import Rotation, Verdict
-from .references import found, resolved, rolls, told
+from .origin_verdicts import origin_verdicts
+from .origins import Directory, Target, Targets, tag_of
+from .phases import OriginPhase
+from .plan import Verdict
 from .routes import RouteTable, Shadow
-from .scales import replicas
-from .world import Edge, OriginObservation, OriginPhase, World
-
-MAX_LISTED = 5
-
-Tables = Mapping[str, tuple[Edge, RouteTable]]  # of each edge
+from .urls import Tables, route_url, tag_urls
+from .world import World
 
 
 def verdicts(world: World, directory: Directory, targets: Targets, tables: Tables) -> dict[ObjectKey, Verdict]:
     """One verdict per object, also for those of which no version can serve."""
     found = [_route_verdict(route, world, directory, targets[route.key], tables) for route in world.routes]
-    found += [_origin_verdict(service, world) for service in world.origins]
+    urls = tag_urls(world.routes, targets, tables)
+    found += [verdict for service in world.origins for verdict in origin_verdicts(service, world, urls)]
     found += [fleet_verdict(proxy, world) for proxy in world.proxies]
     serving = {verdict.key for verdict in found}
     found += [_refused_verdict(refusal) for key, refusal in world.refusals.items() if key not in serving]
@@ -41,12 +38,9 @@ def _route_verdict(
     refusal = world.refusals.get(route.key)
     edge, table = tables.get(route.spec.edge, (None, None))
     edge_found = edge is not None or _being_made(route.spec.edge, world)
-    missing = [] if edge_found else [_edge_not_found(route.spec.edge, world, tables)]
+    missing = [] if edge_found else [("EdgeNotFound", _edge_not_found(route.spec.edge, world, tables))]
     missing += _missing(route, targets, directory)
-    parts = [
-        conditions.accepted(refusal, route.metadata.generation),
-        _resolved(missing, edge_found=edge_found),
-    ]
+    parts = [conditions.accepted(refusal, route.metadata.generation), _resolved(missing)]
     lost = table.shadows.get(route.key, ()) if table else ()
     if lost:
         parts.append(_shadowed(lost, route))
@@ -54,7 +48,7 @@ def _route_verdict(
         key=route.key,
         generation=refusal.generation if refusal else route.metadata.generation,
         conditions=tuple(parts),
-        url=_route_url(route, edge) if edge else "",
+        url=route_url(route, edge) if edge else "",
         waits_for=(_silent(route, table) if table else None)
         or _turned_away(route, targets, directory)
         or _not_ready(targets, directory),
@@ -72,32 +66,47 @@ def _being_made(edge: str, world: World) -> bool:
 def _edge_not_found(name: str, world: World, tables: Tables) -> str:
     if world.installation is None:
         return f'spec.edge: the standalone mode runs the edge "{world.edge.name}" alone, not "{name}"'
-    there = f"EdgeProxies there: {_listed(sorted(tables))}" if tables else "there is no EdgeProxy"
+    there = f"EdgeProxies there: {listed(sorted(tables))}" if tables else "there is no EdgeProxy"
     return f'spec.edge: EdgeProxy "{name}" not found ({there}); no proxy serves the route'
 
 
-def _resolved(missing: Sequence[str], *, edge_found: bool) -> Condition:
+def _resolved(missing: Sequence[tuple[str, str]]) -> Condition:
+    """`missing` are reasons and messages; the first reason stands for all."""
     if not missing:
         return conditions.true(ConditionType.RESOLVED_REFS, "ResolvedRefs")
-    reason = "OriginNotFound" if edge_found else "EdgeNotFound"
-    return conditions.false(ConditionType.RESOLVED_REFS, reason, _listed(missing))
+    return conditions.false(ConditionType.RESOLVED_REFS, missing[0][0], listed([said for _, said in missing]))
 
 
-def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[str]:
-    for index, rule in enumerate(targets):
-        for number, target in enumerate(rule):
-            if target.cluster is None and target.service:
+def _missing(route: EdgeRoute, targets: Sequence[Sequence[Target]], directory: Directory) -> Iterator[tuple[str, str]]:
+    for index, rule in enumerate(route.spec.rules):
+        for number, origin in enumerate(rule.origins):
+            target = next((one for one in targets[index] if one.origin is origin), None)
+            if target and target.cluster is None and target.service:
                 field = f"spec.rules[{index}].origins[{number}].service"
-                answer = "are answered with 500" if target.origin.weight else "there are none, for its weight is 0"
-                yield f"{field}{_why_not(route, target.service, directory)}; requests for it {answer}"
+                answer = "are answered with 500" if origin.weight else "there are none, for its weight is 0"
+                reason, why = _why_not(route, target, target.service, directory)
+                yield reason, f"{field}{why}; requests for it {answer}"
 
 
-def _why_not(route: EdgeRoute, key: ObjectKey, directory: Directory) -> str:
+def _why_not(route: EdgeRoute, target: Target, key: ObjectKey, directory: Directory) -> tuple[str, str]:
     """Of another namespace no more is told than that this route gets nothing from it."""
+    if directory.reachable(route, key):
+        return "TagNotFound", f".tag: {_no_tag(tag_of(target.origin), key, directory)}"
     if key.namespace == route.metadata.namespace:
-        return f".name: {_not_found(key, directory)}"
+        return "OriginNotFound", f".name: {_not_found(key, directory)}"
     there = f'no OriginService "{key.name}" of namespace {key.namespace} lets {_caller(route)} in'
-    return f".namespace: {there}: it must be there, and name the caller in its spec.access.invokers"
+    why = f".namespace: {there}: it must be there, and name the caller in its spec.access.invokers"
+    return "OriginNotFound", why
+
+
+def _no_tag(tag: str, key: ObjectKey, directory: Directory) -> str:
+    """A tag that is only wished for leads nowhere yet: its service says why."""
+    service = directory.services.get(key)
+    if service and any(one.tag == tag for one in service.spec.traffic):
+        return f'tag "{tag}" of {key} is not in effect yet; its condition AllTrafficAssigned says why'
+    there = directory.tags(key)
+    others = f"tags there: {listed(there)}" if there else "it has no tags; a part of its spec.traffic gives one"
+    return f'{key} has no tag "{tag}" ({others})'
 
 
 def _caller(route: EdgeRoute) -> str:
@@ -112,7 +121,7 @@ def _not_found(key: ObjectKey, directory: Directory) -> str:
 
 def _shadowed(lost: Sequence[Shadow], route: EdgeRoute) -> Condition:
     said = [f"{shadow.field} on {shadow.hostname}: {_winner(shadow, route)} has the same match" for shadow in lost]
-    message = f"{_listed(said)}; the older object and the earlier rule answer"
+    message = f"{listed(said)}; the older object and the earlier rule answer"
     return conditions.true(ConditionType.SHADOWED, "SameMatch", message)
 
 
@@ -133,64 +142,23 @@ def _turned_away(route: EdgeRoute, targets: Sequence[Sequence[Target]], director
     closed = [key for key in sorted(found) if key in directory.services and not directory.admits(route, key)]
     if not closed:
         return None
-    keys = _listed([str(key) for key in closed])
+    keys = listed([str(key) for key in closed])
     message = f"spec.access.invokers of {keys} does not name {_caller(route)}; requests for it are answered with 403"
     return conditions.false(ConditionType.READY, "NotAnInvoker", message)
 
 
 def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:
-    services = {target.service for rule in targets for target in rule if target.service and target.cluster}
-    waiting = [key for key in sorted(services) if directory.phase(key) is not OriginPhase.READY]
+    used = (target for rule in targets for target in rule if target.cluster)
+    services = {(target.service, tag_of(target.origin)) for target in used if target.service}
+    waiting = [_tagged(key, tag) for key, tag in sorted(services) if directory.phase(key, tag) is not OriginPhase.READY]
     if not waiting:
         return None
-    message = f"no replica is ready of {_listed([str(key) for key in waiting])}; requests for it are answered with 503"
+    message = f"no replica is ready of {listed(waiting)}; requests for it are answered with 503"
     return conditions.false(ConditionType.READY, "OriginNotReady", message)
 
 
-def _route_url(route: EdgeRoute, edge: Edge) -> str:
-    hostname = next((name for name in route.spec.hostnames if not name.startswith("*")), "")
-    wildcard = next((name for name in route.spec.hostnames if name.startswith("*")), "localhost")
-    port = "" if edge.called_port == 80 else f":{edge.called_port}"
-    return f"http://{hostname or wildcard}{port}"
-
-
-def _origin_verdict(service: OriginService, world: World) -> Verdict:
-    refusal = world.refusals.get(service.key)
-    observed = world.observations.get(service.key)
-    open_to_all = [one for one in observed.endpoints if not one.guarded] if observed else []
-    endpoint = open_to_all[0] if open_to_all else None
-    return Verdict(
-        key=service.key,
-        generation=refusal.generation if refusal else service.metadata.generation,
-        conditions=(conditions.accepted(refusal, service.metadata.generation), _healthy(observed)),
-        url=f"http://{endpoint.address}:{endpoint.port}" if endpoint else "",
-        kept=kept(service, refusal),
-        rotation=_rotation(service, observed, world),
-        replicas=Replicas(desired=replicas(service, world), ready=len(observed.endpoints) if observed else 0),
-    )
-
-
-def _rotation(service: OriginService, observed: OriginObservation | None, world: World) -> Rotation | None:
-    if world.installation is None or not rolls(service):
-        return None
-    serves = observed is not None and observed.phase is OriginPhase.READY
-    return Rotation(
-        resolved(service, found(service, world.referred), world.installation),
-        told(observed.rolled.versions) if observed and serves else None,
-    )
-
-
-def _healthy(observed: OriginObservation | None) -> Condition:
-    if observed is None:
-        return conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "nothing has been started yet")
-    reason = observed.reason or observed.phase.value
-    match observed.phase:
-        case OriginPhase.READY:
-            return conditions.true(ConditionType.CONTAINER_HEALTHY, "Ready", observed.message)
-        case OriginPhase.FAILED:
-            return conditions.false(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
-        case OriginPhase.PENDING | OriginPhase.STARTING:
-            return conditions.unknown(ConditionType.CONTAINER_HEALTHY, reason, observed.message)
+def _tagged(key: ObjectKey, tag: str) -> str:
+    return f'{key} with the tag "{tag}"' if tag else str(key)
 
 
 def _refused_verdict(refusal: Refusal) -> Verdict:
@@ -199,10 +167,3 @@ def _refused_verdict(refusal: Refusal) -> Verdict:
         return Verdict(refusal.key, refusal.generation, (refused,))
     healthy = conditions.unknown(ConditionType.CONTAINER_HEALTHY, "Pending", "no version was accepted")
     return Verdict(refusal.key, refusal.generation, (refused, healthy))
-
-
-def _listed(parts: Iterable[str]) -> str:
-    """At most a handful, and how many more there are: a condition is read, not searched."""
-    said = list(parts)
-    more = f" and {len(said) - MAX_LISTED} more" if len(said) > MAX_LISTED else ""
-    return "; ".join(said[:MAX_LISTED]) + more

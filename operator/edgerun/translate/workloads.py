@@ -1,4 +1,4 @@
-"""The Deployment of an OriginService: the user's PodSpec, and what makes it a good origin where the user was silent.
+"""An OriginRevision, and its Deployment: the user's PodSpec, and what makes it a good origin where the user was silent.
 
 What is filled in: the variables that Cloud Run promises, a port, a quick readiness probe, a pause before the end in
 which the edge hears of it, and rights. The rights are those of Knative's `secure-pod-defaults: root-allowed`, which is
@@ -9,21 +9,23 @@ Trap: whatever differs here between two versions of the operator replaces every 
 """
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from ..api import API_VERSION
-from ..api.originservice import DEFAULT_CONTAINER_PORT, KIND, Container, ContainerPort, OriginService, PodSpec, Probe
-from .guard_pods import Sidecar, grace_s
-from .labels import origin_labels, origin_object_name, origin_selector
+from ..api import API_VERSION, originrevision
+from ..api.originrevision import OriginRevisionSpec
+from ..api.originservice import KIND, OriginService
+from ..api.templates import DEFAULT_CONTAINER_PORT, Container, ContainerPort, PodSpec, Probe
+from .guard_pods import Sidecar, pause_s
+from .labels import EPOCH, origin_labels, origin_object_name, revision_labels, revision_selector
+from .plan import Running
 from .references import MARK, RECORD, record
+from .revisions.revision import Revision
 from .world import Rolled
 
-PAUSE_S = 5  # from the end of a pod's readiness until every proxy has surely heard of it
 PROGRESS_DEADLINE_S = 600
-REVISION, SERVICE, PORT = "K_REVISION", "K_SERVICE", "PORT"
+SERVICE, PORT = "K_SERVICE", "PORT"
 
 _NEW = Rolled()
 _QUICK: Mapping[str, int] = {"periodSeconds": 1, "failureThreshold": 10}
@@ -31,45 +33,54 @@ _PRIVILEGED_PORTS_END = 1024
 _ADMINISTRATOR = ("SYS_ADMIN", "CAP_SYS_ADMIN")
 
 
-def origin_deployment(
-    service: OriginService,
-    rolled: Rolled = _NEW,
-    *,
-    sidecar: Sidecar | None = None,
-    replicas: int | None = None,
-) -> dict[str, Any]:
-    """The Deployment, as it is applied; `sidecar` is the guard, where there is one. By default it has the least
-    `replicas`."""
-    made = origin_object("apps/v1", "Deployment", service)
-    if rolled.versions:
-        made["metadata"]["annotations"] = {RECORD: record(rolled.versions)}
+def origin_deployment(run: Running, rolled: Rolled = _NEW, *, sidecar: Sidecar | None = None) -> dict[str, Any]:
+    """The Deployment of a revision, as it is applied; `sidecar` is the guard, where there is one."""
+    name = run.key.name
+    made = revision_object("apps/v1", "Deployment", run.service, name)
+    annotations = {RECORD: record(rolled.versions)} if rolled.versions else {}
+    if run.epoch:
+        annotations[EPOCH] = str(run.epoch)
+    if annotations:
+        made["metadata"]["annotations"] = annotations
     spec = {
-        "replicas": service.spec.scaling.min_scale if replicas is None else replicas,
+        "replicas": run.replicas,
         "revisionHistoryLimit": 1,
         "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "selector": {"matchLabels": dict(origin_selector(service.metadata.name))},
-        "template": _template(service, rolled.mark, sidecar),
+        "selector": {"matchLabels": dict(revision_selector(run.service.metadata.name, name))},
+        "template": _template(run, rolled.mark, sidecar),
     }
     return made | {"spec": spec}
 
 
+def origin_revision(service: OriginService, revision: Revision) -> dict[str, Any]:
+    """The OriginRevision, as it is made; nothing of its `spec` may be another one later."""
+    made = revision_object(API_VERSION, originrevision.KIND, service, revision.name)
+    spec = OriginRevisionSpec(template=revision.template, number=revision.number, given=revision.given)
+    return made | {"spec": _plain(spec)}
+
+
 def origin_object(api_version: str, kind: str, service: OriginService) -> dict[str, Any]:
-    """What the objects of an origin have in common. They go when the OriginService goes."""
+    """What the objects have in common that all revisions share. They go when the OriginService goes."""
     name = service.metadata.name
+    return _object(api_version, kind, service, origin_object_name(name, kind), origin_labels(name))
+
+
+def revision_object(api_version: str, kind: str, service: OriginService, name: str) -> dict[str, Any]:
+    """What the objects of a revision have in common, which are called after it."""
+    return _object(api_version, kind, service, name, revision_labels(service.metadata.name, name))
+
+
+def _object(
+    api_version: str, kind: str, service: OriginService, name: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
     metadata = {
-        "name": origin_object_name(name, kind),
+        "name": name,
         "namespace": service.metadata.namespace,
-        "labels": dict(origin_labels(name)),
+        "labels": dict(labels),
         "ownerReferences": [_owner(service)],
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-
-
-def revision(service: OriginService) -> str:
-    """The name of this version of the template. Equal templates are one version, whatever was between them."""
-    written = msgspec.json.encode(service.spec.template, order="sorted")
-    return f"{service.metadata.name}-{blake2b(written, digest_size=5).hexdigest()}"
 
 
 def _owner(service: OriginService) -> Mapping[str, Any]:
@@ -83,21 +94,22 @@ def _owner(service: OriginService) -> Mapping[str, Any]:
     }
 
 
-def _template(service: OriginService, mark: str, sidecar: Sidecar | None) -> Mapping[str, Any]:
-    given = service.spec.template.metadata
-    metadata: dict[str, Any] = {"labels": {**given.labels, **origin_labels(service.metadata.name)}}
+def _template(run: Running, mark: str, sidecar: Sidecar | None) -> Mapping[str, Any]:
+    given = run.service.spec.template.metadata
+    labels = revision_labels(run.service.metadata.name, run.key.name)
+    metadata: dict[str, Any] = {"labels": {**given.labels, **labels}}
     if annotations := {**given.annotations, **({MARK: mark} if mark else {})}:
         metadata["annotations"] = annotations
-    pod = _pod(service)
+    pod = _pod(run)
     return {"metadata": metadata, "spec": _guarded(pod, sidecar) if sidecar else pod}
 
 
-def _pod(service: OriginService) -> Mapping[str, Any]:
-    spec = service.spec.template.spec
+def _pod(run: Running) -> Mapping[str, Any]:
+    spec = run.service.spec.template.spec
     passed_on = _plain(msgspec.structs.replace(spec, container_concurrency=0))  # that one is the guard's
     pod = {"automountServiceAccountToken": False, "enableServiceLinks": False, **passed_on}
     pod["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **(spec.security_context or {})}
-    pod["containers"] = [_serving(service), *map(_container, spec.containers[1:])]
+    pod["containers"] = [_serving(run), *map(_container, spec.containers[1:])]
     if spec.init_containers:
         pod["initContainers"] = [_container(container) for container in spec.init_containers]
     return pod
@@ -115,14 +127,14 @@ def _guarded(pod: Mapping[str, Any], sidecar: Sidecar) -> Mapping[str, Any]:
     }
 
 
-def _serving(service: OriginService) -> Mapping[str, Any]:
+def _serving(run: Running) -> Mapping[str, Any]:
     """The container that takes the requests."""
-    given = service.container
+    given = run.service.container
     ports = given.ports or (ContainerPort(container_port=DEFAULT_CONTAINER_PORT),)
     made = _container(msgspec.structs.replace(given, ports=ports))
-    made["env"] = [*_platform(service), *made.get("env", ())]
+    made["env"] = [*_platform(run), *made.get("env", ())]
     made["readinessProbe"] = _readiness(given.readiness_probe, given.port)
-    if lifecycle := {**_pause(service.spec.template.spec), **(given.lifecycle or {})}:
+    if lifecycle := {**_pause(run.service.spec.template.spec), **(given.lifecycle or {})}:
         made["lifecycle"] = lifecycle
     return made
 
@@ -142,10 +154,10 @@ def _container(container: Container) -> dict[str, Any]:
     return made
 
 
-def _platform(service: OriginService) -> list[Mapping[str, str]]:
+def _platform(run: Running) -> list[Mapping[str, str]]:
     """They come before the user's own, which may refer to them."""
-    name = service.metadata.name
-    platform = {PORT: str(service.container.port), SERVICE: name, REVISION: revision(service), "K_CONFIGURATION": name}
+    name, port = run.service.metadata.name, str(run.service.container.port)
+    platform = {PORT: port, SERVICE: name, "K_REVISION": run.key.name, "K_CONFIGURATION": name}
     return [{"name": variable, "value": value} for variable, value in platform.items()]
 
 
@@ -167,8 +179,7 @@ def _probe(probe: Probe, port: int | None) -> Mapping[str, Any]:
 
 def _pause(spec: PodSpec) -> Mapping[str, Any]:
     """A pod is told to end and taken from the edge at the same moment: until the edge knows, it serves on."""
-    pause_s = min(PAUSE_S, grace_s(spec) // 2)
-    return {"preStop": {"sleep": {"seconds": pause_s}}} if pause_s else {}
+    return {"preStop": {"sleep": {"seconds": pause_s(spec)}}} if pause_s(spec) else {}
 
 
 def _rights(container: Container) -> Mapping[str, Any]:

@@ -9,8 +9,11 @@ from ..api import edgeproxy
 from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
+from ..api.originrevision import OriginRevision
 from ..api.originservice import OriginService
 from ..api.problems import Refusal
+from .phases import OriginPhase
+from .revisions.follow import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +95,52 @@ class Referred:
     refused: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
-class OriginPhase(StrEnum):
-    PENDING = "Pending"
-    STARTING = "Starting"
-    READY = "Ready"
-    FAILED = "Failed"
-
-
 @dataclass(frozen=True, slots=True)
 class OriginObservation:
-    """What the infrastructure says of an origin now.
+    """What the infrastructure says of one revision of an origin now. `endpoints` are ready.
 
-    `endpoints` are ready; they may belong to the version before `generation` while a new one starts.
     `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...); `message` carries the last words of
-    the process. `replicas` is how many the infrastructure was last told to run, None before it was told.
+    the process. `replicas` is how many the infrastructure was last told to run, None before it was told; `epoch` is the
+    number of the last one that it was told.
     """
 
-    generation: int
     phase: OriginPhase
     endpoints: tuple[Endpoint, ...] = ()
     reason: str = ""
     message: str = ""
     rolled: Rolled = Rolled()
     replicas: int | None = None
+    epoch: int = 0
+
+
+class Sleep(StrEnum):
+    """Of a revision that may have no replica. The edge holds requests for it from CLOSING to WAKING."""
+
+    AWAKE = "Awake"
+    CLOSING = "Closing"  # its replicas are there for requests under way only
+    ASLEEP = "Asleep"
+    WAKING = "Waking"  # a request waits
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Envoy asks for a cluster once in its life, so each time a revision goes to zero its cluster gets another name.
+
+    `number` is in that name from the first time on. It is the cluster that routes lead to: not there yet while the
+    revision is not AWAKE. `before` is the number of the one that requests under way still have.
+    """
+
+    number: int = 0
+    sleep: Sleep = Sleep.AWAKE
+    before: int | None = None
+
+    @property
+    def cold(self) -> bool:
+        """Whether routes lead to a cluster that is not there."""
+        return self.sleep is not Sleep.AWAKE
+
+
+AWAKE = Epoch()  # of a revision that was never at zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +181,9 @@ class World:
     """`routes`, `origins` and `proxies` hold the versions to serve: the newest good one of each object.
 
     `refusals` tell of newer versions that are not served; an object without any good version is only there.
-    `scales` has how many replicas were decided, of each origin of which anything was.
+    `revisions` are those that there are, and `revised` is what was decided of those of each OriginService. By
+    OriginRevision are: `observations`; `scales`, how many replicas were decided, where anything was; and `epochs`, of
+    those that were at zero once.
     In a cluster there is an `installation`, and every EdgeProxy is an edge; elsewhere `edge` is the only one.
     """
 
@@ -165,8 +193,11 @@ class World:
     proxies: tuple[EdgeProxy, ...] = ()
     routes: tuple[EdgeRoute, ...] = ()
     origins: tuple[OriginService, ...] = ()
+    revisions: Mapping[ObjectKey, OriginRevision] = field(default_factory=dict)
+    revised: Mapping[ObjectKey, Outcome] = field(default_factory=dict)
     observations: Mapping[ObjectKey, OriginObservation] = field(default_factory=dict)
     scales: Mapping[ObjectKey, int] = field(default_factory=dict)
+    epochs: Mapping[ObjectKey, Epoch] = field(default_factory=dict)
     fleets: Mapping[str, FleetObservation] = field(default_factory=dict)
     referred: Referred = Referred()
     refusals: Mapping[ObjectKey, Refusal] = field(default_factory=dict)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from ..translate.revisions.trial import Tally
+
 PATIENCE_S = 3.0  # a report comes every second; after this a proxy that says nothing has nothing
 SHORTEST_S = 0.001  # a request is taken to last
 
@@ -37,6 +39,10 @@ class Counts:
             self.succeeded + other.succeeded,
             self.errors + other.errors,
         )
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.errors
 
     def __bool__(self) -> bool:
         return bool(self.in_progress or self.issued or self.succeeded or self.errors)
@@ -151,8 +157,14 @@ class Loads(Generic[OriginT]):
     def __init__(self, origin_of: Callable[[str], OriginT | None]) -> None:
         self._origin_of = origin_of
         self._reporters: dict[Hashable, _Reporter] = {}
+        self._tallies: dict[OriginT, Tally] = {}
 
     def heard(self, reporter: Hashable, report: Report, now: float) -> None:
+        for one in report.clusters:
+            origin = self._origin_of(one.cluster) if one.total.ended else None
+            if origin is not None:
+                seen = Tally(one.total.ended, one.total.errors)
+                self._tallies[origin] = self._tallies.get(origin, Tally()) + seen
         self._reporters.setdefault(reporter, _Reporter(report.proxy)).take_in(report.clusters, now)
 
     def left(self, reporter: Hashable) -> None:
@@ -166,6 +178,12 @@ class Loads(Generic[OriginT]):
                 origin = self._origin_of(cluster)
                 if origin is not None:
                     found[origin] = found.get(origin, Load()) + load
+        return found
+
+    def ended(self) -> Mapping[OriginT, Tally]:
+        """How many requests to each origin have ended since this was asked last, and how many of them in an error. One
+        that got no connection is an error, and in no other number."""
+        found, self._tallies = self._tallies, {}
         return found
 
     def reporting(self, now: float) -> Set[str]:

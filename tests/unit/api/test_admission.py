@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgerun.api import API_VERSION, edgeroute, originservice, schema
+from edgerun.api import API_VERSION, edgeroute, originservice, schema, templates
 from edgerun.api.admission import Admission, admit
 from edgerun.api.edgeroute import EdgeRoute, PathMatch, PathMatchType, RouteMatch, ServiceReference
 from edgerun.api.originservice import Access, Ingress, Invoker, OriginService, Scaling, SecretRotation
@@ -45,7 +45,7 @@ def test_a_good_service_comes_out_with_its_defaults() -> None:
     found = admit(service(image="cart:1", readinessProbe={"httpGet": {}})).object
     assert isinstance(found, OriginService)
     assert (found.container.name, found.container.port) == ("app", 8080)
-    assert found.container.readiness_probe.http_get == originservice.HTTPGetAction(path="/")
+    assert found.container.readiness_probe.http_get == templates.HTTPGetAction(path="/")
 
 
 def test_what_was_given_is_not_changed() -> None:
@@ -242,7 +242,7 @@ def anything(schema: Mapping[str, Any], word: str = "a") -> Any:
             return 80
 
 
-def again(spec: originservice.PodSpec) -> Any:
+def again(spec: templates.PodSpec) -> Any:
     """The PodSpec as JSON would have it."""
     return msgspec.json.decode(msgspec.json.encode(spec))
 
@@ -251,21 +251,21 @@ def test_a_pod_template_comes_out_as_it_went_in() -> None:
     """Every field, and what is empty, false or null in those that are passed on."""
     schema_of_spec = SPECS[originservice.KIND]["properties"]["template"]["properties"]["spec"]
     pod = anything(schema_of_spec)
-    parsed = msgspec.convert(pod, originservice.PodSpec)
+    parsed = msgspec.convert(pod, templates.PodSpec)
     assert again(parsed) == pod
 
 
 def test_what_is_not_given_differs_from_false_and_from_nothing() -> None:
     pod = {"containers": [{"name": "web"}], "hostNetwork": False, "securityContext": {}, "affinity": {}}
-    parsed = msgspec.convert(pod, originservice.PodSpec)
+    parsed = msgspec.convert(pod, templates.PodSpec)
     assert again(parsed) == pod
-    assert parsed != msgspec.convert({"containers": [{"name": "web"}]}, originservice.PodSpec)
+    assert parsed != msgspec.convert({"containers": [{"name": "web"}]}, templates.PodSpec)
 
 
 @given(values(SPECS[originservice.KIND]["properties"]["template"]["properties"]["spec"]))
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_is_passed_on_is_passed_on_as_it_is(pod: dict[str, Any]) -> None:
-    passed = again(msgspec.convert(pod, originservice.PodSpec))
+    passed = again(msgspec.convert(pod, templates.PodSpec))
     for one, other in ((pod, passed), *zip(pod["containers"], passed["containers"], strict=True)):
         for field in ("volumes", "affinity", "securityContext", "tolerations", "resources", "lifecycle", "envFrom"):
             assert other.get(field) == (one.get(field) if one.get(field) != [] else None)

@@ -140,7 +140,7 @@ def test_another_length_keeps_what_is_known(gaps: list[tuple[int, int]], length:
         window.record(ns(now), value)
         other.record(ns(now), value)
     resized = window.resized(length)
-    if length <= SIZE and now - 100 < SIZE:
+    if length <= SIZE and now - 100 < SIZE and all(gap < length for gap, _ in gaps[1:]):
         assert resized.average(ns(now)) == pytest.approx(other.average(ns(now)), abs=1e-6)
     elif length > SIZE:
         assert resized.average(ns(now)) == pytest.approx(window.average(ns(now)), abs=1e-6)

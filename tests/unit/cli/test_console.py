@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from edgerun.api.meta import Condition, ObjectKey
+from edgerun.api.originrevision import OriginRevisionStatus
+from edgerun.api.originservice import LiveTraffic, OriginServiceStatus, Rejected, Rollout
 from edgerun.cli.console import Console
 
 CALLER = "system:serviceaccount:blog:default"
@@ -50,3 +53,74 @@ def test_a_guard_that_refuses_a_request_says_to_whom_and_why(
 ) -> None:
     Console().guarded("shop/cart", entry(**others))
     assert capsys.readouterr().out == f"shop/cart guard | {said}\n"
+
+
+CART = ObjectKey("OriginService", "shop", "cart")
+ONE, TWO = "cart-00001", "cart-00002"
+
+
+def status(ready: str, rejected: tuple[str, ...] = (), **percents: int) -> OriginServiceStatus:
+    traffic = tuple(LiveTraffic(revision_name=name.replace("_", "-"), percent=part) for name, part in percents.items())
+    rollout = Rollout(rejected=tuple(Rejected(revision_name=name, message="it failed") for name in rejected))
+    condition = Condition(type="Ready", status="True", reason="Ready")
+    return OriginServiceStatus(
+        latest_ready_revision_name=ready, traffic=traffic, rollout=rollout, conditions=(condition,)
+    )
+
+
+def test_what_becomes_of_revisions_is_told_once_and_not_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.started()
+    for told in (
+        status(""),
+        status(ONE, cart_00001=100),
+        status(TWO, cart_00001=99, cart_00002=1),
+        status(TWO, cart_00001=50, cart_00002=50),
+        status(TWO, rejected=(TWO,), cart_00001=100),
+        status(TWO, rejected=(TWO,), cart_00001=100),
+    ):
+        console.status(CART, told)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{CART} Ready",
+        f"{CART} {TWO} is ready",
+        f"{CART} leads to {ONE} 99 %, {TWO} 1 %",
+        f"{CART} {TWO} is rolled back: it failed",
+        f"{CART} leads to {ONE} 100 %",
+    ]
+
+
+def test_of_a_service_that_is_gone_nothing_is_remembered(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.status(CART, status(ONE, cart_00001=100))
+    console.status(CART, None)
+    console.status(CART, status(TWO, cart_00002=100))
+    assert "leads to" not in capsys.readouterr().out
+
+
+def test_it_is_the_newest_revision_that_is_not_ready_while_another_one_serves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console, failed = Console(), Condition(type="Ready", status="False", reason="CrashLoopBackOff", message="oops")
+    for ready in ("", ONE):
+        told = OriginServiceStatus(
+            latest_created_revision_name=TWO, latest_ready_revision_name=ready, conditions=(failed,)
+        )
+        console.status(CART, told)
+        console.status(CART, status(ONE))
+    console.status(ObjectKey("OriginRevision", "shop", TWO), OriginRevisionStatus(conditions=(failed,)))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{CART} CrashLoopBackOff: oops",
+        f"{CART} Ready",
+        f"{CART} {TWO} CrashLoopBackOff: oops",
+        f"{CART} Ready",
+    ]
+
+
+def test_the_line_of_a_request_names_the_revision_that_answered_as_the_lines_that_it_prints_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = "origin/shop/cart/cart-00002~1@shop/default"
+    Console().request(
+        {"authority": "shop.test", "rule": "shop/web/cart", "cluster": cluster, "duration_ms": 3} | entry()
+    )
+    assert capsys.readouterr().out == "GET shop.test/cart -> shop/web/cart -> shop/cart-00002 200 3 ms\n"

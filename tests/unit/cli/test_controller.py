@@ -156,5 +156,5 @@ def test_settings_that_are_missing_end_with_exit_code_2(
 
 
 def test_a_drain_where_no_envoy_runs_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["drain", "--admin-socket", str(tmp_path / "none.sock"), "--timeout", "1"]) == 1
+    assert cli.main(["drain", "--admin-socket", str(tmp_path / "none.sock"), "--at-least=0", "--timeout=1"]) == 1
     assert "there is nothing to drain" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from edgerun.api.meta import ObjectKey, object_key
 from edgerun.errors import ApiError, InvalidError, NotFoundError, UnavailableError
 from edgerun.infra.kubernetes.applier import BACKOFF_LIMIT_S, CONCURRENCY, Applier, Result, TakenError
 from edgerun.infra.kubernetes.applying import Object, stamped
+from edgerun.infra.kubernetes.yielding import Yielding
 from support.working import at_work
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -44,11 +45,13 @@ class Server:
         self.writes = True
         self.during: Callable[[str], None] = lambda verb: None
         self.shows: Callable[[dict[str, Any]], None] = lambda raw: None
+        self.tells_first = False  # watches may be faster than answers
         self.uids = 0
         self.at_once = self.most = 0
         self.told: list[tuple[str, str]] = []
         self.words: dict[str, str] = {}
-        self.applier = Applier(self, lambda: self.writes, self, ours)
+        self.scaled: list[tuple[int, int]] = []
+        self.applier = Applier(self, lambda: self.writes, self, ours, Yielding(self._accepts))
 
     async def get(self, key: ObjectKey) -> Object:
         await self._asked("get", key.name)
@@ -61,7 +64,11 @@ class Server:
         await self._asked("apply", key.name)
         if self.fails:
             raise self.fails.pop(0)
-        return deepcopy(self.put(manifest))
+        answer = deepcopy(self.put(manifest))
+        if self.tells_first:
+            self.applier.see(deepcopy(answer))
+            await asyncio.sleep(0.01)
+        return answer
 
     async def hand_over(self, manifest: Object) -> Object:
         await self._asked("hand over", f"{manifest['metadata']['name']} {manifest['spec']}")
@@ -92,6 +99,10 @@ class Server:
         self.objects[object_key(raw)] = raw
         return raw
 
+    def scale(self, name: str, replicas: int) -> dict[str, Any]:
+        """As `kubectl scale` does."""
+        return self.put({**self.objects[object_key(manifest(name))], "spec": {"replicas": replicas}})
+
     # What the applier tells.
 
     def applied(self, kind: str, result: Result) -> None:
@@ -104,6 +115,10 @@ class Server:
 
     def stored(self, raw: Object) -> None:
         self.told.append((raw["kind"], "stored"))
+
+    def _accepts(self, raw: Object, before: int) -> bool:
+        self.scaled.append((before, raw["spec"]["replicas"]))
+        return bool(raw["metadata"]["name"] == "scaled")
 
     @property
     def written(self) -> list[tuple[str, str]]:
@@ -162,6 +177,52 @@ async def test_what_somebody_else_changed_is_put_right_and_what_they_added_is_le
         applier.see(more)
         await asyncio.sleep(60)
         assert len(server.written) == 2
+
+
+async def test_who_scales_by_hand_is_asked_about_once_and_not_fought_until_something_was_decided() -> None:
+    server = Server()
+    async with applying(server) as applier:
+        applier.want([manifest("scaled", replicas=2)])
+        await asyncio.sleep(SOON_S)
+        for _ in range(2):
+            applier.see(server.scale("scaled", 9))
+            await asyncio.sleep(60)
+        assert (server.scaled, server.written) == ([(2, 9)], [("apply", "scaled")])
+        applier.want([manifest("scaled", replicas=9)])
+        await asyncio.sleep(60)
+        assert server.written == [("apply", "scaled")] * 2, "it is ours from now on"
+        applier.see(server.scale("scaled", 30))
+        await asyncio.sleep(SOON_S)
+        applier.want([manifest("scaled", replicas=9)])
+        await asyncio.sleep(60)
+        assert server.scaled == [(2, 9), (9, 30)]
+        assert server.written == [("apply", "scaled")] * 3, "that was out of bounds"
+
+
+async def test_a_number_of_ones_own_that_is_told_before_the_answer_is_nobody_elses() -> None:
+    server = Server()
+
+    server.tells_first = True
+    async with applying(server) as applier:
+        for replicas in (2, 5, 3):
+            applier.want([manifest("scaled", replicas=replicas)])
+            await asyncio.sleep(SOON_S)
+        assert (server.scaled, len(server.written)) == ([], 3)
+
+
+async def test_a_number_that_somebody_else_gave_who_led_meanwhile_is_nobodys_hand() -> None:
+    server = Server()
+    async with applying(server) as applier:
+        applier.want([manifest("scaled", replicas=2)])
+        await asyncio.sleep(SOON_S)
+        server.writes = False
+        applier.see(server.put(stamped(manifest("scaled", replicas=4))))
+        applier.want([manifest("scaled", replicas=4)])
+        await asyncio.sleep(60)
+        server.writes = True
+        applier.nudge()
+        await asyncio.sleep(60)
+        assert (server.scaled, server.written) == ([], [("apply", "scaled")])
 
 
 async def test_a_field_that_is_wanted_no_more_is_taken_away() -> None:

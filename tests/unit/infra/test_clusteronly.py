@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgerun.api.originservice import PodSpec
+from edgerun.api.templates import PodSpec
 from edgerun.infra.local.clusteronly import require_local
 from edgerun.infra.local.launch import LaunchError
 

@@ -66,7 +66,7 @@ def test_a_cluster_is_shaped_by_its_origin_and_the_routes_that_use_it() -> None:
     user = edge_route("user", rules=[{"origins": [{"service": {"name": "cart"}}]}])
     other = edge_route("other", rules=[{"respond": {}}])
     here = world(user, other, cart)
-    named = suspects(translate(here), here, [("default", CLUSTER, "origin/shop/cart@shop/default")], {})
+    named = suspects(translate(here), here, [("default", CLUSTER, "origin/shop/cart/cart-00001@shop/default")], {})
     assert {found.key for found in named} == {user.key, cart.key}
 
 

@@ -1,20 +1,23 @@
-"""Origins are scaled by their load, second by second, on a clock that the test turns."""
+"""Revisions are scaled by their load, second by second, on a clock that the test turns."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from edgerun.api.meta import ObjectKey
 from edgerun.runtime.scaling import Loads, Scaled, Scaling
 from edgerun.sources.store import Gone, Seen, Store
-from edgerun.translate.names import origin_of
+from edgerun.translate.names import revision_key, revision_of
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.revisions.replicas import Need, Role
+from edgerun.translate.revisions.wishes import first_look
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Edge, Endpoint, OriginObservation, OriginPhase
+from edgerun.translate.world import Edge, Endpoint, Epoch, OriginObservation, Sleep, World
 from edgerun.vitals import Scale
 from edgerun.xds import loads as xds
 
-CART = ObjectKey("OriginService", "shop", "cart")
+SERVICE = ObjectKey("OriginService", "shop", "cart")
+CART = revision_key(SERVICE, "cart-00001")
 
 
 class Load(NamedTuple):
@@ -24,19 +27,27 @@ class Load(NamedTuple):
 
 @dataclass
 class Shop:
-    """One origin, whose replicas are ready as soon as they are wanted."""
+    """One origin with one revision, whose replicas are ready as soon as they are wanted."""
 
     changes: int = 0
     scaled: list[Scaled] = field(default_factory=list)
+    rests: list[ObjectKey] = field(default_factory=list)
+    role: Role = Role.ROUTED
     complete: bool = True
     second: int = 1000
     store: Store = field(init=False)
     scaling: Scaling = field(init=False)
-    running: Callable[[int], int] = lambda wanted: wanted
 
     def __post_init__(self) -> None:
         self.store = Store(Edge(), lambda: datetime.now(UTC), self.changed)
-        self.scaling = Scaling(self.store, xds.Loads(origin_of), False, self.scaled.append)
+        self.scaling = Scaling(
+            self.store,
+            xds.Loads(revision_of),
+            local=False,
+            told=self.scaled.append,
+            world=self.world,
+            rest=lambda key, service: self.rests.append(key),
+        )
 
     def changed(self, *, urgent: bool) -> None:
         self.changes += 1
@@ -50,11 +61,24 @@ class Shop:
 
     def runs(self, replicas: int, ready: int | None = None) -> None:
         endpoints = tuple(Endpoint("10.0.0.1", port) for port in range(replicas if ready is None else ready))
-        self.store.observe(CART, OriginObservation(1, OriginPhase.READY, endpoints, replicas=replicas))
+        self.store.observe(CART, OriginObservation(OriginPhase.READY, endpoints, replicas=replicas))
+
+    def world(self) -> World:
+        """As it is, with a revision to which requests lead."""
+        world = self.store.snapshot()
+        looked = {}
+        for service in world.origins:
+            least = (
+                min(1, service.spec.scaling.min_scale) if self.role is Role.TAGGED else service.spec.scaling.min_scale
+            )
+            need = Need(CART.name, self.role, least, reachable=self.role in (Role.ROUTED, Role.TAGGED))
+            looked[service.key] = replace(first_look(service), needs=(need,))
+        return replace(world, revised=looked)
 
     @property
     def wanted(self) -> int:
-        return translate(self.store.snapshot()).scales[CART]
+        (run,) = translate(self.world()).running
+        return run.replicas
 
     def passes(self, seconds: int, load: float | None = 0.0, *, rps: float = 0.0) -> list[int]:
         """How many were wanted, each time that changed."""
@@ -82,7 +106,7 @@ def test_a_burst_is_followed_within_its_window_and_down_again_after_the_window()
     assert cart.passes(6, 340.0)[-1] == 5
     assert cart.passes(59, 0.0)[-1] == 5, "in panic nothing is taken away"
     assert cart.passes(20) == [5, 2, 1]
-    assert str(cart.scaled[0]) == "Scaled from 1 to 2: 113 concurrent requests, target 70 a replica"
+    assert str(cart.scaled[0]) == "Scaled cart-00001 from 1 to 2: 113 concurrent requests, target 70 a replica"
 
 
 def test_what_was_decided_is_written_once() -> None:
@@ -208,7 +232,8 @@ def test_another_object_of_the_same_name_is_another_one() -> None:
     cart.runs(1)
     cart.passes(90, 340.0)
     cart.store.observe(CART, None)
-    cart.store.apply(Gone(CART))
+    cart.store.scale(CART, None)
+    cart.store.apply(Gone(SERVICE))
     cart.has(uid="2", maxScale=9)
     assert cart.wanted == 1
     assert cart.passes(10) == [1]
@@ -232,3 +257,57 @@ def test_it_tells_what_is_known() -> None:
     assert scale == Scale(desired=1, ready=1, load=35.0, panics=False)
     cart.passes(6, 340.0)
     assert cart.scaling.scales()[CART].panics
+
+
+def test_a_revision_that_nobody_can_reach_is_not_scaled() -> None:
+    cart = shop()
+    cart.runs(1)
+    cart.role = Role.STARTING
+    assert cart.passes(90, 340.0) == [1]
+    assert cart.scaling.scales() == {}
+
+
+def test_a_revision_that_only_a_tag_leads_to_needs_no_more_than_one() -> None:
+    cart = shop(minScale=3)
+    cart.runs(3)
+    assert cart.passes(90) == [3]
+    cart.role = Role.TAGGED
+    assert cart.passes(10)[-1] == 1
+    assert cart.passes(90, 340.0)[-1] == 5
+
+
+def test_the_last_replica_goes_by_going_to_sleep() -> None:
+    cart = shop(minScale=0)
+    cart.runs(4)
+    assert cart.passes(66) == [4, 2, 1]
+    assert not cart.rests
+    cart.passes(2)
+    assert cart.rests == [CART]
+    assert cart.wanted == 1
+
+
+def test_while_an_edge_is_missing_nothing_goes_to_sleep() -> None:
+    cart = shop(minScale=0)
+    cart.runs(1)
+    cart.complete = False
+    cart.passes(200)
+    assert not cart.rests
+
+
+def test_what_sleeps_is_not_scaled_and_what_wakes_begins_with_what_was_started() -> None:
+    cart = shop(minScale=0, activationScale=3)
+    cart.runs(1)
+    cart.passes(200)
+    cart.store.sleep(CART, Epoch(7, Sleep.ASLEEP))
+    cart.store.scale(CART, 0)
+    cart.runs(0)
+    assert cart.passes(100) == [0]
+    cart.store.sleep(CART, Epoch(7, Sleep.WAKING))
+    cart.store.scale(CART, 3)
+    assert cart.passes(100) == [3]
+    cart.store.sleep(CART, Epoch(7))
+    cart.runs(3)
+    rests = len(cart.rests)
+    assert cart.passes(58, 1.0) == [3]
+    assert cart.passes(200, 0.0) == [3, 1]
+    assert len(cart.rests) > rests

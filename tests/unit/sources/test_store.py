@@ -227,15 +227,16 @@ def test_a_status_in_a_file_is_nobodys_word() -> None:
     assert not here.snapshot().routes
 
 
-def test_a_scale_is_told_once_and_goes_with_its_origin() -> None:
+def test_a_scale_is_told_once_and_taken_back() -> None:
     told: list[bool] = []
 
     def changed(*, urgent: bool) -> None:
         told.append(urgent)
 
-    here, key = Store(Edge(), lambda: datetime.now(UTC), changed), ObjectKey("OriginService", "shop", "cart")
+    here, key = Store(Edge(), lambda: datetime.now(UTC), changed), ObjectKey("OriginRevision", "shop", "cart-00001")
     here.scale(key, 3)
     here.scale(key, 3)
     assert (told, here.snapshot().scales) == ([True], {key: 3})
-    here.apply(Gone(key))
-    assert here.snapshot().scales == {}
+    here.scale(key, None)
+    here.scale(key, None)
+    assert (told, here.snapshot().scales) == ([True, True], {})

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from edgerun.api.meta import ObjectKey
-from edgerun.sources.workloads import Workloads, made_by, owner_of
-from edgerun.translate.labels import edge_labels, origin_labels
+from edgerun.sources.workloads import UNREVISED, Workloads, made_by, owner_of
+from edgerun.translate.labels import edge_labels, origin_labels, revision_labels
 from edgerun.translate.world import Installation
 
 PLACE = Installation(namespace="edgerun", name="edgerun", uid="u1")
@@ -26,6 +26,10 @@ def raw(
 
 def of_cart(kind: str, name: str = "cart", **others: Any) -> dict[str, Any]:
     return raw(kind, name, "shop", dict(origin_labels("cart")), **others)
+
+
+def of_revision(kind: str, name: str = "cart-00001", revision: str = "cart-00001", **others: Any) -> dict[str, Any]:
+    return raw(kind, name, "shop", dict(revision_labels("cart", revision)), **others)
 
 
 def of_blue(kind: str, name: str = "edge-blue", namespace: str = "edgerun", **others: Any) -> dict[str, Any]:
@@ -57,12 +61,30 @@ def test_whoever_cares_is_told_whose_has_changed() -> None:
 
 def test_a_copy_that_somebody_made_is_not_taken_for_it() -> None:
     workloads = Workloads(lambda key: None)
-    workloads.see(of_cart("Deployment", "a-copy"))
-    assert workloads.of(CART).deployment is None
-    workloads.see(of_cart("Deployment"))
-    found = workloads.of(CART).deployment
+    workloads.see(of_revision("Deployment", "a-copy"))
+    assert workloads.of(CART, "cart-00001").deployment is None
+    workloads.see(of_revision("Deployment"))
+    found = workloads.of(CART, "cart-00001").deployment
     assert found
-    assert found["metadata"]["name"] == "cart"
+    assert found["metadata"]["name"] == "cart-00001"
+
+
+def test_each_revision_has_its_own_and_what_was_there_before_them_has_its_own_too() -> None:
+    workloads = Workloads(lambda key: None)
+    for one in (of_cart("Deployment"), of_revision("Deployment"), of_revision("Deployment", "cart-b", "cart-b")):
+        workloads.see(one)
+    for one in (of_cart("Pod", "old"), of_revision("Pod", "new"), of_revision("Pod", "b", "cart-b")):
+        workloads.see(one)
+    names = {}
+    for revision in (UNREVISED, "cart-00001", "cart-b"):
+        found = workloads.of(CART, revision)
+        assert found.deployment
+        names[found.deployment["metadata"]["name"]] = [pod["metadata"]["name"] for pod in found.pods]
+    assert names == {"cart": ["old"], "cart-00001": ["new"], "cart-b": ["b"]}
+    assert len(workloads.of(CART).pods) == 3
+    assert workloads.owners(UNREVISED) == (CART,)
+    workloads.gone(ObjectKey("Deployment", "shop", "cart"))
+    assert workloads.owners(UNREVISED) == ()
 
 
 def test_an_object_that_changes_hands_is_told_of_on_both_sides() -> None:
@@ -80,6 +102,9 @@ def test_an_object_that_changes_hands_is_told_of_on_both_sides() -> None:
     [
         of_cart("Deployment", controller="edgerun.dev/v1alpha1"),
         of_cart("Deployment"),
+        of_revision("Deployment", controller="edgerun.dev/v1alpha1"),
+        of_revision("Deployment", "cart-blue", "cart-blue"),
+        of_revision("OriginRevision", controller="edgerun.dev/v1alpha1"),
         of_cart("ConfigMap", "cart-guard", controller="edgerun.dev/v1alpha1"),
         of_cart("NetworkPolicy", "edgerun-cart", controller="edgerun.dev/v1alpha1"),
         of_blue("Deployment", owner="edgerun"),
@@ -97,6 +122,10 @@ def test_what_this_operator_makes_is_its_own_also_when_its_owner_was_lost(one: A
         (raw("Deployment", "cart", "shop"), "no labels"),
         (raw("Deployment", "cart", "shop", {"app.kubernetes.io/managed-by": "Helm"}), "another manager"),
         (of_cart("Deployment", "copy-of-cart"), "somebody copied it"),
+        (of_revision("Deployment", "cart-00002"), "somebody copied it"),
+        (of_revision("Deployment", "cart"), "somebody copied it"),
+        (of_revision("OriginRevision", "cart-00002"), "somebody copied it"),
+        (of_revision("ConfigMap"), "the app's own, with labels of its Deployment"),
         (of_cart("ConfigMap"), "the app's own, with labels of its Deployment"),
         (of_cart("NetworkPolicy"), "the app's own, with labels of its Deployment"),
         (of_blue("Service", "copy"), "somebody copied it"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
 import signal
@@ -47,6 +48,8 @@ async def test_it_tells_what_it_saw() -> None:
             "path": "/a%20b?x=1&x=2",
             "headers": [["Host", "h"], ["X-A", "1"], ["x-a", "2"], ["Connection", "close"]],
             "bodyLength": 0,
+            "bodySha256": hashlib.sha256(b"").hexdigest(),
+            "together": 1,
         }
         assert [request.target for request in cart.requests] == ["/a%20b?x=1&x=2"]
 

@@ -9,9 +9,10 @@ from edgerun.api.originservice import Access, Guarding, Invoker, OriginService
 from edgerun.translate.access import invokers, may_call
 from edgerun.translate.guard_policy import INVOKERS, POLICIES, Invokers
 from edgerun.translate.identities import Claim
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import EXTENSION, SECRET, Plan
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Endpoint, OriginObservation, OriginPhase, Trust
+from edgerun.translate.world import Endpoint, OriginObservation, Trust
 from support.objects import edge_route, origin_service, world
 
 CART = "spiffe://edgerun.local/ns/shop/origin/cart"
@@ -139,7 +140,7 @@ def test_a_guard_lets_exactly_the_named_in() -> None:
 @pytest.mark.parametrize(("guarded", "kept_s"), [((True, True), 60), ((True, False), 4), ((False, False), 4)])
 def test_connections_are_kept_for_long_only_where_no_app_can_close_them(guarded: tuple[bool, ...], kept_s: int) -> None:
     endpoints = tuple(Endpoint(f"10.0.0.{number}", 1, one) for number, one in enumerate(guarded))
-    observed = OriginObservation(1, OriginPhase.READY, endpoints)
+    observed = OriginObservation(OriginPhase.READY, endpoints)
     service = cart()
     plan = translate(world(service, edge_route(rules=TO_CART), observations={service.key: observed}))
     (cluster,) = plan.fleets["default"]["type.googleapis.com/envoy.config.cluster.v3.Cluster"].values()

@@ -1,11 +1,14 @@
 """Which changes of conditions people should notice."""
 
+from itertools import pairwise
 from typing import Literal
 
 import pytest
 
 from edgerun.api.meta import Condition
-from edgerun.translate.events import Occurrence, occurrences, remembered
+from edgerun.api.originservice import OriginServiceStatus, Rollout
+from edgerun.translate.events import Occurrence, occurrences, remembered, revised
+from support.revisions import shares
 
 Status = Literal["True", "False", "Unknown"]
 Conditions = tuple[Condition, ...]
@@ -79,3 +82,16 @@ def test_a_crash_that_repeats_between_starts_is_told_once() -> None:
 def test_one_cause_after_another_is_told() -> None:
     missing = (accepted(), ready("False", "OriginNotFound", "cart"))
     assert [one.reason for one in told(WELL, DOWN, missing)] == ["OriginNotReady", "OriginNotFound"]
+
+
+def test_a_rollout_is_told_when_it_begins_and_ends_and_not_at_each_step() -> None:
+    steps = [("cart-00001 100",), ("cart-00001 99", "cart-00002 1"), ("cart-00001 9", "cart-00002 91")]
+    states = [OriginServiceStatus(rollout=Rollout(shares=shares(*one))) for one in [*steps, ("cart-00002 100",)]]
+    found = [[one.reason for one in revised(before, after)] for before, after in pairwise(states)]
+    assert found == [["RolloutStarted"], [], ["RolloutFinished"]]
+
+
+def test_a_rollout_that_is_rolled_back_does_not_finish() -> None:
+    rolling = OriginServiceStatus(rollout=Rollout(shares=shares("cart-00001 99", "cart-00002 1")))
+    back = OriginServiceStatus(rollout=Rollout(shares=shares("cart-00001 100")))
+    assert [*revised(rolling, back)] == []

@@ -50,8 +50,8 @@ def test_a_route_is_in_its_own_fleet_and_in_no_other() -> None:
     hosts = {name: {host["name"] for host in rendered(plan, name)["routes"][0]["virtual_hosts"]} for name in FLEETS}
     assert "one.test" in hosts["blue"]
     assert "two.test" not in hosts["blue"]
-    assert list(plan.fleets["blue"][CLUSTER]) == ["origin/shop/a@shop/default"]
-    assert list(plan.fleets["green"][CLUSTER]) == ["origin/shop/b@shop/default"]
+    assert list(plan.fleets["blue"][CLUSTER]) == ["origin/shop/a/a-00001@shop/default"]
+    assert list(plan.fleets["green"][CLUSTER]) == ["origin/shop/b/b-00001@shop/default"]
 
 
 def test_two_fleets_may_serve_the_same_host() -> None:

@@ -24,18 +24,25 @@ from edgerun.translate.bootstrap import GUARD_HEAP_BYTES
 from edgerun.translate.guard_pods import PREFIX, RESOURCES, sidecar
 from edgerun.translate.identities import edge_prefix
 from edgerun.translate.labels import edge_labels, origin_labels
-from edgerun.translate.manifests import origin_manifests
+from edgerun.translate.manifests import manifests
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.quantities import amount
+from edgerun.translate.running import running
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase, Trust, World
+from edgerun.translate.world import Endpoint, Installation, OriginObservation, Trust
 from support.golden import cases, check
-from support.objects import PLACE, origin_service
+from support.objects import PLACE, origin_service, run, world
 from support.schemas import values
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "origins"
 CASES = cases(GOLDEN)
 ENVOY = Path(sys.executable).with_name("envoy")
 DRAIN_BYTES = 60 << 20  # what `edgerun drain` takes; 52 MB were measured
+OPERATORS_PODS = {  # as the chart labels them
+    "app.kubernetes.io/name": "edgerun",
+    "app.kubernetes.io/instance": "any",
+    "app.kubernetes.io/component": "operator",
+}
 SPEC = schema.strict(schema.kinds()[KIND].schema["properties"]["spec"])
 
 
@@ -46,9 +53,10 @@ def admitted(case: str) -> OriginService:
 
 
 def made(service: OriginService, *endpoints: Endpoint, place: Installation = PLACE) -> dict[str, Any]:
-    observed = {service.key: OriginObservation(1, OriginPhase.READY, endpoints)}
-    world = World(installation=place, trust=Trust(trust_domain="shops.example"), observations=observed)
-    return {manifest["kind"]: manifest for manifest in origin_manifests(service, place, world)}
+    observed = {service.key: OriginObservation(OriginPhase.READY, endpoints)}
+    there = world(service, installation=place, trust=Trust(trust_domain="shops.example"), observations=observed)
+    runs = tuple(running(service, there))
+    return {manifest["kind"]: manifest for manifest in manifests(there, [service], runs)}
 
 
 def pod(found: Mapping[str, Any]) -> Any:
@@ -63,14 +71,29 @@ def with_spec(service: OriginService, **changed: Any) -> OriginService:
     return msgspec.structs.replace(service, spec=msgspec.structs.replace(service.spec, **changed))
 
 
+def to_zero(service: OriginService) -> OriginService:
+    return with_spec(service, scaling=msgspec.structs.replace(service.spec.scaling, min_scale=0))
+
+
 def disabled(service: OriginService) -> OriginService:
     return with_spec(service, guard="Disabled")
 
 
 def ports(found: Mapping[str, Any]) -> list[int]:
+    """Where the edge is let in, and nobody else."""
     (rule,) = found["NetworkPolicy"]["spec"]["ingress"]
+    return let_in(rule)
+
+
+def let_in(rule: Mapping[str, Any]) -> list[int]:
     assert rule["from"], "everybody"
     return [port["port"] for port in rule["ports"]]
+
+
+def doors(service: OriginService) -> list[int]:
+    """Where the operator is let in, beside the edge."""
+    _, *rules = made(service)["NetworkPolicy"]["spec"]["ingress"]
+    return [port for rule in rules for port in let_in(rule)]
 
 
 def readable(found: Mapping[str, Any]) -> Any:
@@ -122,13 +145,13 @@ def test_kubernetes_puts_nothing_into_the_configuration_of_a_guard() -> None:
 def test_a_guard_changes_nothing_of_what_is_in_the_pod(data: st.DataObject) -> None:
     raw = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "cart"}, "spec": data.draw(values(SPEC))}
     service = msgspec.convert(schema.completed(schema.kinds()[KIND].root, raw), OriginService)
-    guarded = origin_deployment(service, sidecar=sidecar(service, PLACE, "cluster.local"))
+    guarded = origin_deployment(run(service), sidecar=sidecar(service, PLACE, "cluster.local"))
     assert msgspec.json.decode(msgspec.json.encode(guarded)) == guarded
     spec = guarded["spec"]["template"]["spec"]
     assert spec["initContainers"].pop(0)["name"] == GUARD_CONTAINER
     for _ in range(3):
         assert spec["volumes"].pop()["name"].startswith(PREFIX)
-    bare = origin_deployment(service)
+    bare = origin_deployment(run(service))
     plain = bare["spec"]["template"]["spec"]
     if plain.get("hostNetwork"):
         assert spec.pop("dnsPolicy") == plain.pop("dnsPolicy", "ClusterFirstWithHostNet")
@@ -239,17 +262,39 @@ def test_only_pods_of_the_edge_are_let_in_and_only_at_the_guard() -> None:
     assert ports(found) == [GUARD_PORT]
 
 
+def test_the_operator_is_let_in_where_it_knocks_at_pods_that_a_request_waits_for() -> None:
+    found = made(to_zero(origin_service("cart")))
+    edge, operator = found["NetworkPolicy"]["spec"]["ingress"]
+    assert (let_in(edge), let_in(operator)) == ([GUARD_PORT], [8080, GUARD_PROBES_PORT])
+    (peer,) = operator["from"]
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "edge-system"}}
+    assert peer["podSelector"]["matchLabels"].items() <= OPERATORS_PODS.items()
+    assert not peer["podSelector"]["matchLabels"].items() <= edge_labels("blue").items()
+
+
+def test_it_is_let_in_at_the_ports_of_probes_and_where_it_never_knocks_at_none() -> None:
+    probe = {"httpGet": {"port": "health"}}
+    named = origin_service(
+        "cart", ports=[{"containerPort": 80}, {"name": "health", "containerPort": 81}], readinessProbe=probe
+    )
+    assert doors(to_zero(disabled(named))) == [81]
+    assert doors(to_zero(disabled(origin_service("cart", ports=[{"containerPort": 9000}])))) == [9000]
+    for unasked in ({"exec": {"command": ["true"]}}, {"grpc": {"port": 8080}}, {"initialDelaySeconds": 3}):
+        assert doors(to_zero(origin_service("cart", readinessProbe=unasked))) == []
+    assert doors(named) == [], "it keeps a replica"
+
+
 def test_who_lets_all_in_has_no_policy_and_still_a_guard() -> None:
     service = origin_service("cart")
     access = msgspec.structs.replace(service.spec.access, ingress=Ingress.ALL)
-    assert list(made(with_spec(service, access=access))) == ["ConfigMap", "Deployment"]
+    assert list(made(with_spec(service, access=access))) == ["OriginRevision", "ConfigMap", "Deployment"]
 
 
 def test_an_origin_without_a_guard_has_nothing_of_it() -> None:
     service = admitted("unguarded")
     found = made(service)
-    assert list(found) == ["NetworkPolicy", "Deployment"]
-    assert found["Deployment"] == origin_deployment(service)
+    assert list(found) == ["OriginRevision", "NetworkPolicy", "Deployment"]
+    assert found["Deployment"] == origin_deployment(run(service))
     assert ports(found) == [9000]
 
 
@@ -277,6 +322,6 @@ def test_they_go_with_their_origin_and_say_whose_they_are() -> None:
     for manifest in made(admitted("guarded")).values():
         metadata = manifest["metadata"]
         assert metadata["namespace"] == "shop"
-        assert metadata["labels"] == dict(origin_labels("cart"))
+        assert metadata["labels"].items() >= origin_labels("cart").items()
         assert [owner["uid"] for owner in metadata["ownerReferences"]] == ["2f0c5a1e-7d7c-4f0e-9d5e-6d0f3c1b7a10"]
         assert made_by(manifest, PLACE), object_key(manifest)

@@ -24,7 +24,7 @@ from edgerun.translate.manifests import fleet_manifests, manifests
 from edgerun.translate.quantities import amount
 from edgerun.translate.world import Installation, World
 from support.golden import cases, check
-from support.objects import PLACE, origin_service
+from support.objects import PLACE, origin_service, run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "manifests"
 CASES = cases(GOLDEN)
@@ -143,17 +143,19 @@ def test_a_new_trust_bundle_restarts_no_pod() -> None:
 
 
 def test_a_world_without_an_installation_needs_no_objects() -> None:
-    assert manifests(World(proxies=(proxy("default"),)), [origin_service("cart")]) == ()
+    cart = origin_service("cart")
+    assert manifests(World(proxies=(proxy("default"),)), [cart], [run(cart)]) == ()
 
 
 def test_a_world_has_the_objects_of_all_fleets_and_origins_in_one_order() -> None:
     proxies = proxy("default"), proxy("everything")
     world = World(installation=PLACE, proxies=proxies)
     turned = World(installation=PLACE, proxies=proxies[::-1])
-    found = manifests(world, [origin_service("cart")])
-    assert found == manifests(turned, [origin_service("cart")])
+    origins, runs = [origin_service("cart")], [run(origin_service("cart"))]
+    found = manifests(world, origins, runs)
+    assert found == manifests(turned, origins, runs)
     assert [one["metadata"]["name"] for one in found if one["kind"] == "Deployment"] == [
         "edge-default",
         "edge-public",
-        "cart",
+        "cart-00001",
     ]

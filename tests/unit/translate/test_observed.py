@@ -8,9 +8,10 @@ import pytest
 
 from edgerun.api.originservice import OriginService
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.workloads import origin_deployment
-from edgerun.translate.world import Endpoint, OriginObservation, OriginPhase
-from support.objects import origin_service
+from edgerun.translate.world import Endpoint, OriginObservation
+from support.objects import origin_service, run
 
 READY, STARTING, FAILED, PENDING = OriginPhase.READY, OriginPhase.STARTING, OriginPhase.FAILED, OriginPhase.PENDING
 CREATED, STARTED, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z", "2026-01-01T00:05:00Z"
@@ -30,11 +31,10 @@ def scaled(replicas: int, **container: Any) -> OriginService:
 
 
 CART = scaled(1, image="cart:2")
-BEFORE = scaled(1, image="cart:1", ports=[{"containerPort": 9000}])
 
 
 def deployment(service: OriginService = CART, *conditions: Mapping[str, str], observed: int = 4) -> dict[str, Any]:
-    made = origin_deployment(service)
+    made = origin_deployment(run(service))
     made["metadata"] |= {"generation": 4, "uid": "d", "resourceVersion": "17", "creationTimestamp": CREATED}
     available = condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum ...")
     return made | {"status": {"observedGeneration": observed, "conditions": [available, *conditions]}}
@@ -60,13 +60,14 @@ def container(name: str = "app", *, ready: bool = False, restarts: int = 0, **st
 def pod(
     service: OriginService = CART,
     *containers: dict[str, Any],
+    number: int = 1,
     name: str = "cart-6c9f7b8d5-x2x7k",
     ready: bool = False,
     ready_since: str = CREATED,
     address: str = "10.244.0.7",
     **status: Any,
 ) -> dict[str, Any]:
-    template = origin_deployment(service)["spec"]["template"]
+    template = origin_deployment(run(service, number))["spec"]["template"]
     metadata = {
         "name": name,
         "namespace": service.metadata.namespace,
@@ -105,7 +106,7 @@ def unscheduled(message: str = "0/3 nodes are available: 3 Insufficient cpu.") -
 def seen(
     *pods: Mapping[str, Any], service: OriginService = CART, made: dict[str, Any] | None = None
 ) -> OriginObservation:
-    return origin_observation(service, made or deployment(service), pods)
+    return origin_observation(service, "cart-00001", made or deployment(service), pods)
 
 
 def state(observation: OriginObservation) -> tuple[OriginPhase, str, str]:
@@ -117,7 +118,7 @@ def endpoints(*pods: Mapping[str, Any], **others: Any) -> Sequence[tuple[str, in
 
 
 def test_a_ready_pod_is_an_endpoint_and_the_origin_is_ready() -> None:
-    expected = OriginObservation(CART.metadata.generation, READY, (Endpoint("10.244.0.7", 8080),), replicas=1)
+    expected = OriginObservation(READY, (Endpoint("10.244.0.7", 8080),), replicas=1)
     assert seen(pod(ready=True)) == expected
 
 
@@ -143,12 +144,10 @@ def test_pods_of_others_are_no_endpoints_even_if_they_are_shown() -> None:
     elsewhere = pod(origin_service("cart", namespace="team", image="cart:2"), ready=True)
     stranger = pod(ready=True)
     stranger["metadata"]["labels"] = {"app": "cart"}
-    assert endpoints(web, elsewhere, stranger) == []
-
-
-def test_a_pod_is_asked_on_the_port_of_its_own_version() -> None:
-    old, new = pod(BEFORE, name="a", address="10.0.0.1", ready=True), pod(name="b", address="10.0.0.2", ready=True)
-    assert endpoints(old, new) == [("10.0.0.1", 9000), ("10.0.0.2", 8080)]
+    other_revision = pod(number=2, ready=True)
+    of_none = pod(ready=True)
+    del of_none["metadata"]["labels"]["edgerun.dev/revision"]
+    assert endpoints(web, elsewhere, stranger, other_revision, of_none) == []
 
 
 def test_a_sidecar_that_is_put_before_the_container_changes_nothing() -> None:
@@ -160,33 +159,25 @@ def test_a_sidecar_that_is_put_before_the_container_changes_nothing() -> None:
 
 
 def test_without_a_deployment_nothing_is_there_yet() -> None:
-    observation = origin_observation(CART, None, [])
+    observation = origin_observation(CART, "cart-00001", None, [])
     assert (observation.phase, observation.endpoints) == (PENDING, ())
 
 
-def test_while_the_deployment_is_that_of_the_version_before_its_pods_serve_and_the_new_one_is_pending() -> None:
-    observation = seen(pod(BEFORE, ready=True), made=deployment(BEFORE))
-    assert observation.phase is PENDING
-    assert observation.endpoints == (Endpoint("10.244.0.7", 9000),)
+def test_while_a_deployment_is_not_there_its_pods_serve() -> None:
+    observation = origin_observation(CART, "cart-00001", None, [pod(ready=True)])
+    assert (observation.phase, len(observation.endpoints), observation.replicas) == (PENDING, 1, None)
 
 
-def test_while_a_new_version_starts_the_old_pods_serve_and_the_phase_is_that_of_the_new() -> None:
-    observation = seen(pod(BEFORE, name="old", ready=True), pod(name="new", address="10.244.0.8"))
-    assert observation.phase is STARTING
-    assert observation.endpoints == (Endpoint("10.244.0.7", 9000),)
-    assert "has not answered its readiness probe yet" in observation.message
-
-
-def test_a_new_version_that_fails_leaves_the_old_endpoints() -> None:
-    pulling = container(state={"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}})
-    observation = seen(pod(BEFORE, name="old", ready=True), pod(CART, pulling, name="new"))
-    assert state(observation)[:2] == (FAILED, "ImagePullBackOff")
-    assert len(observation.endpoints) == 1
-
-
-def test_old_pods_that_crash_say_nothing_of_the_new_version() -> None:
+def test_of_another_revision_nothing_is_said() -> None:
     crashed = container(restarts=3, state={"waiting": {"reason": "CrashLoopBackOff"}})
-    assert seen(pod(BEFORE, crashed, name="old"), pod(name="new", ready=True)).phase is READY
+    assert seen(pod(CART, crashed, name="old", number=2), pod(name="new", ready=True)).phase is READY
+    assert seen(pod(name="old", number=2, ready=True), pod(name="new")).phase is STARTING
+
+
+def test_a_revision_that_is_to_have_no_replica_is_not_waited_for() -> None:
+    none = scaled(0, image="cart:2")
+    assert state(seen(service=none)) == (PENDING, "", "it has no replica, and is to have none")
+    assert seen(service=none).replicas == 0
 
 
 @pytest.mark.parametrize(
@@ -385,7 +376,7 @@ def test_one_of_three_replicas_makes_an_origin_ready_and_it_says_how_many_and_wh
     ready = pod(three, name="a", ready=True)
     assert state(seen(ready, pod(three, name="b"), service=three)) == (READY, "", "1 of 3 replicas take requests")
     observation = seen(ready, pod(three, crashed(), name="b"), service=three)
-    assert state(observation)[:2] == (READY, "")
+    assert state(observation)[:2] == (READY, "CrashLoopBackOff")
     assert observation.message == '1 of 3 replicas take requests; CrashLoopBackOff: container "app": exit code 1'
 
 

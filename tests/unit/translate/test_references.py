@@ -15,6 +15,7 @@ from edgerun.api.originservice import OriginService, OriginServiceStatus, UsedVe
 from edgerun.api.pods import Deployment
 from edgerun.translate import references
 from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.references import MARK, MAX_TOLD, RECORD, Reference, mark, rolled, wanted
 from edgerun.translate.statuses import origin_status
 from edgerun.translate.translator import translate
@@ -22,13 +23,12 @@ from edgerun.translate.workloads import origin_deployment
 from edgerun.translate.world import (
     Installation,
     OriginObservation,
-    OriginPhase,
     Referred,
     Rolled,
     Version,
     World,
 )
-from support.objects import origin_service
+from support.objects import first, origin_service, run
 
 PLACE = Installation(namespace="edgerun-system")
 AT = "spec.template.spec"
@@ -60,11 +60,11 @@ def seen(**versions: str) -> Referred:
 
 
 def observed(bears: Rolled, phase: OriginPhase = OriginPhase.READY) -> OriginObservation:
-    return OriginObservation(1, phase, rolled=bears)
+    return OriginObservation(phase, rolled=bears)
 
 
 def world(service: OriginService, referred: Referred, bears: Rolled | None = None, **more: Any) -> World:
-    observations = {service.key: observed(bears, **more)} if bears is not None else {}
+    observations = {first(service.key): observed(bears, **more)} if bears is not None else {}
     return World(installation=PLACE, origins=(service,), referred=referred, observations=observations)
 
 
@@ -179,7 +179,7 @@ def test_other_versions_give_another_mark(some: list[Version], others: list[Vers
 
 @given(VERSIONS)
 def test_what_is_written_on_a_deployment_is_read_again(versions: list[Version]) -> None:
-    made = origin_deployment(DB, Rolled(tuple(sorted(versions)), "abc"))
+    made = origin_deployment(run(DB), Rolled(tuple(sorted(versions)), "abc"))
     assert rolled(msgspec.convert(made, Deployment)) == Rolled(tuple(sorted(versions)), "abc")
 
 
@@ -369,7 +369,7 @@ def test_nothing_that_is_said_changes_by_a_start_of_the_control_plane() -> None:
 
 
 def pod(service: OriginService, *, mark: str = "", **status: Any) -> dict[str, Any]:
-    template = origin_deployment(service, Rolled(mark=mark))["spec"]["template"]
+    template = origin_deployment(run(service), Rolled(mark=mark))["spec"]["template"]
     metadata = {**template["metadata"], "name": f"cart-{mark}", "namespace": "shop"}
     return {"metadata": metadata, "spec": template["spec"], "status": {"podIP": "10.0.0.1", **status}}
 
@@ -393,14 +393,14 @@ def test_what_a_container_lacks_is_told_with_the_field_and_the_namespace(kubelet
     pages = {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "pages", "key": "b"}}}
     service = reading(secret_key("db"), pages, rotation="Ignore")
     pods = [pod(service, **waiting("CreateContainerConfigError", kubelet))]
-    seen = origin_observation(service, origin_deployment(service), pods)
+    seen = origin_observation(service, "cart-00001", origin_deployment(run(service)), pods)
     assert seen.reason == "CreateContainerConfigError"
     assert seen.message == f'container "app": {kubelet}; {AT}.{field} names it, in namespace shop'
 
 
 def test_other_words_of_a_kubelet_stay_as_they_are() -> None:
     pods = [pod(DB, **waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))]
-    assert origin_observation(DB, origin_deployment(DB), pods).message.endswith("will run as root")
+    assert origin_observation(DB, "cart-00001", origin_deployment(run(DB)), pods).message.endswith("will run as root")
 
 
 def test_a_pod_that_waits_for_its_volumes_says_which_they_are() -> None:
@@ -416,7 +416,7 @@ def test_a_pod_that_waits_for_its_volumes_says_which_they_are() -> None:
         {"type": "Ready", "status": "False"},
     ]
     pods = [pod(service, **waiting("ContainerCreating", ""), conditions=conditions)]
-    said = origin_observation(service, origin_deployment(service), pods).message
+    said = origin_observation(service, "cart-00001", origin_deployment(run(service)), pods).message
     assert said == (
         'container "app" is being created, as soon as there is Secret "db" '
         "(spec.template.spec.volumes[0].secret.secretName) of namespace shop"
@@ -425,9 +425,9 @@ def test_a_pod_that_waits_for_its_volumes_says_which_they_are() -> None:
 
 def test_pods_made_before_the_change_serve_on_and_are_not_the_newest() -> None:
     old = pod(DB, mark="old", **READY)
-    there = origin_deployment(DB, Rolled((Version("Secret", "db", "8"),), "new"))
-    during = origin_observation(DB, there, [old])
+    there = origin_deployment(run(DB), Rolled((Version("Secret", "db", "8"),), "new"))
+    during = origin_observation(DB, "cart-00001", there, [old])
     assert (during.phase, len(during.endpoints)) == (OriginPhase.STARTING, 1)
-    after = origin_observation(DB, there, [old, pod(DB, mark="new", **READY)])
+    after = origin_observation(DB, "cart-00001", there, [old, pod(DB, mark="new", **READY)])
     assert after.phase is OriginPhase.READY
     assert after.rolled == Rolled((Version("Secret", "db", "8"),), "new")

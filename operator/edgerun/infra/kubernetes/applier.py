@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from ...api.meta import ObjectKey, object_key
 from ...errors import ApiError, NotFoundError, UnavailableError
 from .applying import FIELD_MANAGER, Applied, Object, differs, left_behind, stamped, unscaled, view
+from .yielding import Yielding
 
 CONCURRENCY = 8
 BACKOFF_S = 0.5  # doubled with every refusal of the same object
@@ -76,12 +77,14 @@ class _Wanted:
 
 @dataclass(slots=True)
 class Applier:
-    """`may_write` is asked right before each write. `ours` tells the objects that may be changed or deleted."""
+    """`may_write` is asked right before each write. `ours` tells the objects that may be changed or deleted, `yielding`
+    the Deployments that somebody else may scale."""
 
     api: Api
     may_write: Callable[[], bool]
     observer: Observer
     ours: Callable[[Object], bool]
+    yielding: Yielding = field(default_factory=Yielding)
     _wanted: Mapping[ObjectKey, _Wanted] | None = None
     _spared: Callable[[Object], bool] = lambda raw: False
     _there: dict[ObjectKey, Object] = field(default_factory=dict)
@@ -110,8 +113,9 @@ class Applier:
             self._pauses.pop(key, None)
         for key in dropped:
             self._applied.pop(key, None)
+            self.yielding.forget(key)
             self.observer.refused(before[key].manifest, None)
-        self._doubt(*changed, *superfluous)
+        self._doubt(*changed, *superfluous, *self.yielding.decided())
 
     def see(self, raw: Object) -> None:
         """An object of a kind that we make is there, as it is now."""
@@ -138,8 +142,9 @@ class Applier:
         return gone
 
     def nudge(self, unwatched: Collection[str] = ()) -> None:
-        """Look again: this process may write now. Of `unwatched` kinds nothing is known: others wrote meanwhile."""
+        """Look again: this process may write now. Others wrote meanwhile, and of `unwatched` kinds nothing is known."""
         self._pauses.clear()
+        self.yielding.forget()
         self._there = {key: raw for key, raw in self._there.items() if key.kind not in unwatched}
         self._doubt(*(self._wanted or {}), *self._there)
 
@@ -166,6 +171,7 @@ class Applier:
         free = [key for key in self._doubtful if self._free(key, now)]
         for key in free:
             del self._doubtful[key]
+            self.yielding.look(key, self._there.get(key))
         return [key for key in free if key in self._pauses or self._wrong(key)]
 
     def _free(self, key: ObjectKey, now: float) -> bool:
@@ -175,7 +181,7 @@ class Applier:
     def _wrong(self, key: ObjectKey) -> bool:
         wanted, there = (self._wanted or {}).get(key), self._there.get(key)
         if wanted:
-            return there is None or self._differs(key, wanted, there)
+            return there is None or (key not in self.yielding and self._differs(key, wanted, there))
         return there is not None and self.ours(there) and not self._spared(there) and not _ending(there)
 
     def _differs(self, key: ObjectKey, wanted: _Wanted, there: Object) -> bool:
@@ -225,6 +231,7 @@ class Applier:
             return
         now = await self.api.apply(wanted.stamped)
         self._applied[key] = Applied(wanted.stamped, view(wanted.stamped, now))
+        self.yielding.applied(key, wanted.manifest)
         self._know(key, now)
         self.observer.applied(key.kind, "changed")
 
@@ -259,7 +266,8 @@ class Applier:
         self.observer.applied(key.kind, "deleted")
 
     def _know(self, key: ObjectKey, raw: Object) -> None:
-        self._there[key] = raw
+        if not _older(raw, self._there.get(key)):  # somebody may have written after us, and that was told before
+            self._there[key] = raw
         self._answered[key] = asyncio.get_running_loop().time()
         self.observer.stored(raw)
 

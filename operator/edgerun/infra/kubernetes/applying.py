@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...api import GROUP
+from ...api import GROUP, originrevision
 
 STAMP = f"{GROUP}/applied"
 FIELD_MANAGER = "edgerun"
+WRITTEN_ONCE = (originrevision.KIND,)  # an operator of another version may write the same in another way
 
 Object = Mapping[str, Any]
 
@@ -66,8 +67,8 @@ def left_behind(manifest: Object, there: Object, manager: str) -> Object | None:
 
 def differs(manifest: Object, there: Object | None, before: Applied | None) -> bool:
     """Whether a stamped manifest has to be applied, when that is there now and this was applied last."""
-    if there is None:
-        return True
+    if there is None or manifest["kind"] in WRITTEN_ONCE:
+        return there is None
     if before and before.manifest == manifest:
         return bool(view(manifest, there) != before.shown)
     return bool(view(manifest, there) != manifest)

@@ -6,7 +6,7 @@ spoken of: it has no effect here, as docs/standalone.md says.
 
 from collections.abc import Iterator
 
-from ...api.originservice import Container, PodSpec, Probe
+from ...api.templates import Container, PodSpec, Probe
 from .launch import LaunchError
 
 

@@ -5,7 +5,7 @@ import asyncio
 from . import procfs
 from .process import Process
 
-POLL_S = 0.05
+POLL_S, LONGEST_POLL_S = 0.05, 0.5  # a look is at all sockets of the machine, and many may be leaving
 
 
 async def unused(process: Process, port: int, *, within_s: float, blind_s: float) -> None:
@@ -15,8 +15,8 @@ async def unused(process: Process, port: int, *, within_s: float, blind_s: float
         await asyncio.wait({process.exited}, timeout=min(blind_s, within_s))
         return
     clock = asyncio.get_running_loop().time
-    deadline = clock() + within_s
-    while process.running and clock() < deadline:
+    began = clock()
+    while process.running and (waited_s := clock() - began) < within_s:
         if not await asyncio.to_thread(procfs.connections, port):
             return
-        await asyncio.wait({process.exited}, timeout=POLL_S)
+        await asyncio.wait({process.exited}, timeout=min(max(waited_s / 10, POLL_S), LONGEST_POLL_S))

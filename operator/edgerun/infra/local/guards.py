@@ -12,18 +12,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ...api.originservice import OriginService
 from ...translate import guard
 from ...translate.bootstrap import GUARD_HEAP_BYTES, bootstrap
-from ...translate.guard_pods import QUEUED
 from ...translate.identities import guard_fleet
+from ...translate.plan import Running
 from ...translate.world import Endpoint
 from . import ports
 from .envoys import MAX_ACCESS_LINE, envoy_launch, sorted_out
 from .instance import Instance
 from .launch import Launch
 from .leash import Leash
-from .probes import ADDRESS, Look, Target, look
+from .probes import ADDRESS, Look, Target, look, pause_s
 from .process import Process, ending
 
 POLL_S = 0.02
@@ -34,7 +33,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_S = 0.1, 5.0, 10.0
 @dataclass(frozen=True, slots=True)
 class Guards:
     """What all guards of an instance share. `say` gets what they complain of and `access` every entry of their logs,
-    each with the name of the origin."""
+    each with the name of the revision."""
 
     instance: Instance
     leash: Leash
@@ -48,13 +47,13 @@ class Guard:
     """The guard of a process that listens on `app_port`. `changed` is called whenever one of these did: `endpoint` is
     where it listens, None while it does not; `trouble` why it is being replaced, "" when all is well."""
 
-    def __init__(self, guards: Guards, origin: OriginService, app_port: int, changed: Callable[[], None]) -> None:
+    def __init__(self, guards: Guards, run: Running, app_port: int, changed: Callable[[], None]) -> None:
         self.endpoint: Endpoint | None = None
         self.trouble = ""
         self.process: Process | None = None
         self._guards = guards
-        self._origin = origin
-        self._name = f"{origin.metadata.namespace}/{origin.metadata.name}"
+        self._origin = run.service
+        self._name = f"{run.key.namespace}/{run.key.name}"
         self._app_port = app_port
         self._changed = changed
         self._files: tuple[Path, ...] = ()
@@ -133,7 +132,8 @@ class Guard:
             listen_port=port,
             address=ADDRESS,
             concurrency=concurrency,
-            queue=concurrency * QUEUED,
+            queue=guard.queue(concurrency),
+            http2=self._origin.container.http2,
         )
 
     def _become(self, endpoint: Endpoint | None, trouble: str) -> None:
@@ -151,9 +151,9 @@ class Guard:
 async def _listens(process: Process, port: int) -> bool:
     """Whether `process` listens on `port`, once it does or its time is up."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + LISTENS_WITHIN_S
-    while process.running and clock() < deadline:
-        if await look(Target(port, None, timeout_s=1), process.members) is Look.READY:
+    began = clock()
+    while process.running and (waited_s := clock() - began) < LISTENS_WITHIN_S:
+        if await look(Target(port, None, timeout_s=1), process) is Look.READY:
             return process.running
-        await asyncio.wait({process.exited}, timeout=POLL_S)
+        await asyncio.wait({process.exited}, timeout=pause_s(waited_s, POLL_S))
     return False

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ...api.originservice import Container
+from ...api.templates import Container
 
 # What a process needs to find its programs, its user's files and its language; tokens and passwords are none of it.
 INHERITED = ("PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "USER", "VIRTUAL_ENV", "SSL_CERT_FILE", "PYTHON*")

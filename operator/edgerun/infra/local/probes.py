@@ -6,17 +6,17 @@ tells, the listening socket must be one of the process' own.
 
 import asyncio
 import os
-from collections.abc import Callable, Set
 from dataclasses import dataclass
 from enum import Enum
 
-from ...api.originservice import Container
+from ...api.templates import Container
+from ..probes import Header, answers
 from . import procfs
 from .launch import LaunchError
+from .process import Process
 
 ADDRESS = "127.0.0.1"
-Headers = tuple[tuple[str, str], ...]
-_ALWAYS: Headers = (("user-agent", "edgerun-probe"), ("connection", "close"))
+SHORTEST_PAUSE_S = 0.002
 
 
 class Look(Enum):
@@ -34,7 +34,7 @@ class Target:
     port: int
     path: str | None
     timeout_s: float
-    headers: Headers = ()
+    headers: tuple[Header, ...] = ()
 
 
 def target(container: Container, port: int) -> Target:
@@ -57,46 +57,28 @@ def _mapped(asked: int | str | None, container: Container, port: int) -> int:
     return port if number is None or number == container.port else number
 
 
-async def look(where: Target, members: Callable[[], Set[int]]) -> Look:
+def pause_s(waited_s: float, longest_s: float) -> float:
+    """Until the next look: whoever is ready soon is noticed soon."""
+    return min(max(waited_s / 10, SHORTEST_PAUSE_S), longest_s)
+
+
+async def look(where: Target, process: Process) -> Look:
     """One look. It lasts no longer than the probe's timeout."""
     try:
         async with asyncio.timeout(where.timeout_s):
-            answered = await _answers(where)
+            answered = await answers(ADDRESS, where.port, path=where.path, headers=where.headers)
     except (OSError, TimeoutError):
         return Look.NOT_YET
     if not answered:
         return Look.NOT_YET
-    return Look.READY if await asyncio.to_thread(_is_theirs, where.port, members) else Look.STRANGER
+    return Look.READY if await asyncio.to_thread(_is_theirs, where.port, process) else Look.STRANGER
 
 
-async def _answers(where: Target) -> bool:
-    reader, writer = await asyncio.open_connection(ADDRESS, where.port)
-    try:
-        if where.path is None:
-            return True
-        writer.write(_request(where))
-        status = (await reader.readline()).split()[1:2]
-        return bool(status) and status[0].isdigit() and 200 <= int(status[0]) < 400
-    except ValueError:  # a line without end: not HTTP
-        return False
-    finally:
-        writer.close()
-
-
-def _request(where: Target) -> bytes:
-    """The probe's own headers stand in the place of those that are always there."""
-    given = {name.lower() for name, _ in where.headers}
-    always = (("host", f"{ADDRESS}:{where.port}"), *_ALWAYS)
-    headers = (*(header for header in always if header[0].lower() not in given), *where.headers)
-    lines = [f"GET {where.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def _is_theirs(port: int, members: Callable[[], Set[int]]) -> bool:
+def _is_theirs(port: int, process: Process) -> bool:
     """Whether the socket that accepts on `port` is one of theirs; a member that hides its sockets is believed."""
-    if not procfs.AVAILABLE:
+    if not procfs.AVAILABLE or procfs.listens(process.pid, port):
         return True
-    pids = members()
+    pids = process.members()
     listeners = procfs.loopback_listeners(port)
     held = frozenset().union(*(procfs.inodes(pid) for pid in pids))
     return bool(listeners) and (listeners <= held or any(not os.access(f"/proc/{pid}/fd", os.R_OK) for pid in pids))

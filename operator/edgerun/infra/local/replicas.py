@@ -1,7 +1,7 @@
-"""One template of an origin, kept running as a process: started, watched, started again, sent away.
+"""One replica of a revision, kept running as a process: started, watched, started again, sent away.
 
-Owns the life of the replica from the first start to the last connection. Which template is wanted, and when another
-takes over, is decided in processes.py.
+Owns the life of the replica from the first start to the last connection. How many are wanted, and when one is too many,
+is decided in replicasets.py.
 
 Trap: ready is said once, and holds until the process exits, or its guard does. From then on it is Envoy that notices
 trouble.
@@ -12,14 +12,15 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ...api.originservice import OriginService
-from ...translate.world import Endpoint, OriginPhase
+from ...translate.phases import OriginPhase
+from ...translate.plan import Running
+from ...translate.world import Endpoint
 from . import ports, procfs
 from .clusteronly import require_local
 from .connections import unused
 from .guards import Guard
 from .launch import Launch, LaunchError, launch
-from .probes import ADDRESS, Look, Target, look, target
+from .probes import ADDRESS, Look, Target, look, pause_s, target
 from .process import Process, ending
 from .site import Site, State
 
@@ -30,24 +31,20 @@ PORTS_TO_TRY = 3
 
 
 class Replica:
-    """`changed` is called after every change of `state`."""
+    """`changed` is called after every change of `state`. `guarded`: it has a guard, or is to have one."""
 
-    def __init__(self, origin: OriginService, revision: str, site: Site, changed: Callable[["Replica"], None]) -> None:
-        self.revision = revision
+    def __init__(self, run: Running, site: Site, changed: Callable[["Replica"], None]) -> None:
+        self.name = f"{run.key.namespace}/{run.key.name}"
+        self.guarded = run.service.guarded
         self.state = State()
         self.process: Process | None = None
         self.guard: Guard | None = None
-        self._origin = origin
-        self._name = f"{origin.metadata.namespace}/{origin.metadata.name}"
+        self._run = run
         self._site = site
         self._changed = changed
         self._listens: Endpoint | None = None
         self._under_way: asyncio.Task[None] | None = None
         self._left = self._drains = False
-
-    def fits(self, origin: OriginService) -> bool:
-        """Whether it is what `origin` asks for: of the same template, and with a guard or without."""
-        return (self._origin.spec.template, self._origin.guarded) == (origin.spec.template, origin.guarded)
 
     def processes(self) -> tuple[Process, ...]:
         """Those that were started last, of the origin and of its guard; they may have ended."""
@@ -77,7 +74,7 @@ class Replica:
 
     async def _until_left(self, work: Coroutine[None, None, None]) -> None:
         async with asyncio.TaskGroup() as group:  # takes the cancellation of its task for an ordinary end
-            self._under_way = group.create_task(work, name=f"replica {self.revision}")
+            self._under_way = group.create_task(work, name=f"replica {self.name}")
 
     async def _supervise(self) -> None:
         timing, pause = self._site.timing, self._site.timing.first_pause_s
@@ -98,7 +95,7 @@ class Replica:
             except LaunchError as error:
                 return await self._failed(error.reason, str(error))
             except Exception as error:
-                logger.exception("origin %s: cannot be supervised", self._name)
+                logger.exception("replica %s: cannot be supervised", self.name)
                 return await self._failed("InternalError", repr(error))
             finally:
                 self._site.claimed.discard(port)
@@ -125,14 +122,14 @@ class Replica:
 
     async def _attempt(self, port: int) -> float | None:
         """Seconds for which the process was ready; None when it lost its port to a stranger."""
-        require_local(self._origin.spec.template.spec)
-        where = target(self._origin.container, port)
+        require_local(self._run.service.spec.template.spec)
+        where = target(self._run.service.container, port)
         process = await self._started(port)
-        if not self._origin.guarded:
+        if not self.guarded:
             return await self._life(process, where, port)
-        guard = self.guard = Guard(self._site.guards, self._origin, port, self._settle)
+        guard = self.guard = Guard(self._site.guards, self._run, port, self._settle)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(guard.keep(), name=f"{self.revision} guard")
+            keeping = group.create_task(guard.keep(), name=f"{self.name} guard")
             healthy_s = await self._life(process, where, port)
             keeping.cancel()
         await self._end_guard()
@@ -171,7 +168,7 @@ class Replica:
 
     async def _first_sight_or_exit(self, process: Process, where: Target) -> Look | None:
         async with asyncio.TaskGroup() as group:
-            probing = group.create_task(self._first_sight(process, where), name=f"{self.revision} probe")
+            probing = group.create_task(self._first_sight(process, where), name=f"{self.name} probe")
             either: set[asyncio.Future[Any]] = {probing, process.exited}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             probing.cancel()
@@ -193,7 +190,7 @@ class Replica:
     async def _started(self, port: int) -> Process:
         launched = self._launch(port)
         process = self.process = Process(
-            f"{self._name}/{self.revision}/{next(self._site.serials)}",
+            f"{self.name}/{next(self._site.serials)}",
             leash=self._site.leash,
             out=self._say,
             err=self._say,
@@ -205,12 +202,12 @@ class Replica:
         return process
 
     def _launch(self, port: int) -> Launch:
-        name = self._origin.metadata.name
-        platform = {"PORT": str(port), "K_SERVICE": name, "K_REVISION": self.revision, "K_CONFIGURATION": name}
-        return launch(self._origin.container, platform, root=self._site.root, parent=self._site.environ)
+        name, revision = self._run.service.metadata.name, self._run.key.name
+        platform = {"PORT": str(port), "K_SERVICE": name, "K_REVISION": revision, "K_CONFIGURATION": name}
+        return launch(self._run.service.container, platform, root=self._site.root, parent=self._site.environ)
 
     def _say(self, line: str) -> None:
-        self._site.say(self._name, line)
+        self._site.say(self.name, line)
 
     def _become(self, state: State) -> None:
         if state != self.state:
@@ -220,12 +217,13 @@ class Replica:
     async def _first_sight(self, process: Process, where: Target) -> Look:
         """Looks until there is something to see, and says once when that takes long."""
         clock, timing = asyncio.get_running_loop().time, self._site.timing
-        complain_at = clock() + timing.not_listening_s
-        while (seen := await look(where, process.members)) is Look.NOT_YET:
-            if clock() >= complain_at:
-                complain_at = float("inf")
+        began, complain_after_s = clock(), timing.not_listening_s
+        while (seen := await look(where, process)) is Look.NOT_YET:
+            waited_s = clock() - began
+            if waited_s >= complain_after_s:
+                complain_after_s = float("inf")
                 self._become(await asyncio.to_thread(_not_ready, process, where))
-            await asyncio.sleep(timing.probe_period_s)
+            await asyncio.sleep(pause_s(waited_s, timing.probe_period_s))
         return seen
 
     async def _withdrawn(self) -> None:

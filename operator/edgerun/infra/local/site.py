@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from ...translate.world import Endpoint, OriginPhase
+from ...translate.phases import OriginPhase
+from ...translate.world import Endpoint
 from .guards import Guards
 from .leash import Leash
 
@@ -14,7 +15,7 @@ from .leash import Leash
 class Timing:
     """How patient we are, in seconds."""
 
-    probe_period_s: float = 0.025
+    probe_period_s: float = 0.025  # of a process that takes its time; before, more often
     not_listening_s: float = 10.0
     first_pause_s: float = 0.25
     longest_pause_s: float = 10.0

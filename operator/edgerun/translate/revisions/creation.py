@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...api.originservice import Template
 from ...api.problems import Problem
+from ...api.templates import Template
 from .naming import FIELD, name_problems, number_of, numbered
 from .revision import MAX_NAMED, Revision, Revisions, changed_fields, newest, same
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ...api.originservice import Rollout, TrafficTarget
 from ...api.problems import Problem
 from . import traffic
 from .collection import DEFAULT, Retention, collectable
 from .creation import Current, Wanted, current, highest
 from .judgement import Evidence, Order, awaited, judged, told
-from .latest import explained, latest_ready
-from .memory import Memory, Rollout, Target
+from .latest import latest_ready
+from .memory import Memory
 from .replicas import Duties, Need, needs
 from .revision import Notice, Revision, Revisions, by_name
 from .rollout import ALL_AT_ONCE, Look, advanced, aim, due, on_trial, pruned
@@ -31,7 +32,7 @@ class Wish:
     """What the OriginService says. Without targets all traffic is for the latest revision."""
 
     wanted: Wanted
-    targets: tuple[Target, ...] = ()
+    targets: tuple[TrafficTarget, ...] = ()
     duration: timedelta = ALL_AT_ONCE
     max_error_percent: float | None = None
     min_scale: int = 1
@@ -55,25 +56,38 @@ class Facts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """`made` is to be created, `collected` to be deleted, and `revisions` are those that are there, with what is to be
-    remembered of each. `created` and `routed` say what is in the way of the two, `rolled_back` what was decided."""
+    remembered of each. `routed` says why the wished traffic is not in effect, `rolled_back` what was decided."""
 
     memory: Memory
     assignment: Assignment
+    draining: frozenset[str] = frozenset()
     revisions: tuple[Revision, ...] = ()
     made: Revision | None = None
     collected: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     problems: tuple[Problem, ...] = ()
-    created: Notice | None = None
     routed: Notice | None = None
     rolled_back: Notice | None = None
     again: datetime | None = None
+
+    @property
+    def present(self) -> tuple[Revision, ...]:
+        """All that are there as soon as what is to be made is: what has to run."""
+        gone = frozenset(self.collected)
+        there = tuple(one for one in self.revisions if one.name not in gone)
+        return (*there, self.made) if self.made else there
+
+    @property
+    def newest(self) -> Revision | None:
+        """The one of the template."""
+        name = self.memory.latest_created_revision_name
+        return next((one for one in self.present if one.name == name), None)
 
 
 class _Route(NamedTuple):
     """Where the traffic is to go; `awaited` are revisions without which it cannot go where it is wished."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[TrafficTarget, ...]
     rollout: Rollout
     notice: Notice | None = None
     problems: tuple[Problem, ...] = ()
@@ -89,7 +103,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
     assigned = traffic.assignment(route.targets, route.rollout)
     newest = found.revision.name if found.revision else ""
     forgotten = found.revision is None or found.revision.name not in _named(memory)
-    duties = _duties(wish, facts, assigned, route, newest)
+    duties = _duties(wish, facts, assigned, route, newest=newest, ready=ready)
     used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
     return Outcome(
         memory=Memory(
@@ -100,12 +114,12 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
             rollout=route.rollout,
         ),
         assignment=assigned,
+        draining=frozenset(duties.draining) & revisions.keys(),
         revisions=tuple(_dated(one, used, facts.now) for one in revisions.values()),
         made=found.revision if found.new and forgotten else None,
         collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),
         needs=needs(revisions, duties, min_scale=wish.min_scale),
         problems=(*found.problems, *route.problems),
-        created=explained(found.revision, ready),
         routed=route.notice,
         rolled_back=told(route.rollout, ready),
         again=due(route.rollout, facts.now) if forgotten or not found.new else facts.now,
@@ -170,15 +184,16 @@ def _route(wish: Wish, facts: Facts, revisions: Revisions, ready: str, before: _
     return _Route(targets, advanced(state, goal=name, percent=percent, duration=wish.duration, look=look))
 
 
-def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, newest: str) -> Duties:
+def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, *, newest: str, ready: str) -> Duties:
     tried = wish.max_error_percent is not None and on_trial(route.rollout, facts.now)
     return Duties(
         weighted=frozenset(one.revision_name for one in assigned.weights),
         tagged=frozenset(one.revision_name for one in assigned.tags),
-        awaited=(route.awaited | {awaited(route.rollout, wish.order)}) - {""},
+        awaited=(route.awaited | {awaited(route.rollout, wish.order, ready=ready)}) - {""},
         draining=frozenset(facts.draining),
         reserve=frozenset({route.rollout.previous} - {""} if tried else ()),
         newest=newest,
+        returns=newest != ready,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .memory import Rollout
+from ...api.originservice import Rollout
 from .revision import Notice, Revisions
 from .rollout import on_trial, promoted, refused, rolled_back
 from .trial import Window, first_exceeding, tally, words
@@ -48,12 +48,15 @@ def judged(state: Rollout, order: Order | None, evidence: Evidence, revisions: R
     return rolled_back(state, name, revisions, message=message, now=evidence.now)
 
 
-def awaited(state: Rollout, order: Order | None) -> str:
-    """Who is to take the traffic back from a revision that is to be undone; "" for nobody."""
-    if order is None or order.verb is Verb.PROMOTE or state.rejects(order.revision_name):
+def awaited(state: Rollout, order: Order | None, *, ready: str) -> str:
+    """Who has to be ready before the order can be followed: who takes the traffic back from a revision that is to be
+    undone, or who is to have all of it again. "" for nobody."""
+    if order is None:
         return ""
-    alone = not state.rolling and any(share.revision_name == order.revision_name for share in state.shares)
-    return state.previous if alone else ""
+    name, has = order.revision_name, [share.revision_name for share in state.shares]
+    if order.verb is Verb.PROMOTE:
+        return name if name == ready and has and name not in has else ""
+    return state.previous if has == [name] and not state.rejects(name) else ""
 
 
 def told(state: Rollout, ready: str) -> Notice | None:

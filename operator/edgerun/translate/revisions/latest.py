@@ -6,7 +6,7 @@ goes only when it is deleted, or when the user asks for an older one by its name
 
 from collections.abc import Iterable
 
-from .revision import Notice, Revision, Revisions
+from .revision import Revision, Revisions
 
 
 def latest_ready(revisions: Revisions, *, created: Revision | None, before: str) -> str:
@@ -20,18 +20,6 @@ def latest_ready(revisions: Revisions, *, created: Revision | None, before: str)
         return before
     candidates = (one for one in revisions.values() if one.ready and known.number <= one.number <= created.number)
     return created.name if created.ready else _newest(candidates) or before
-
-
-def explained(created: Revision | None, ready: str) -> Notice | None:
-    """Why the newest revision does not serve; None when it does."""
-    if created is None or (created.name == ready and not created.failed):
-        return None
-    others = f'; revision "{ready}" keeps its traffic' if ready not in ("", created.name) else ""
-    if created.failed:
-        why = f"{created.reason}: {created.message}" if created.reason else created.message
-        return Notice("RevisionFailed", f'revision "{created.name}" failed: {why}{others}')
-    waits = f": {created.message}" if created.message else ""
-    return Notice("Deploying", f'revision "{created.name}" is not ready yet{waits}{others}', failed=False)
 
 
 def _newest(revisions: Iterable[Revision]) -> str:

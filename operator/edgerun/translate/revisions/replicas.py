@@ -36,7 +36,8 @@ class Need:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duties:
     """Which revisions have weight, a tag, or traffic soon; which may still get requests of proxies that have not heard
-    of the newest; and which takes the traffic back. `newest` is that of the template."""
+    of the newest; and which takes the traffic back. `newest` is that of the template, and `returns` as
+    long as another one is the latest ready revision: it has to show again that it is ready."""
 
     weighted: Collection[str] = ()
     tagged: Collection[str] = ()
@@ -44,6 +45,7 @@ class Duties:
     draining: Collection[str] = ()
     reserve: Collection[str] = ()
     newest: str = ""
+    returns: bool = False
 
 
 def needs(revisions: Revisions, duties: Duties, *, min_scale: int) -> tuple[Need, ...]:
@@ -60,7 +62,7 @@ def _role(one: Revision, duties: Duties) -> Role:
         return Role.DRAINING
     if one.name in duties.reserve:
         return Role.RESERVE
-    if one.name == duties.newest and not one.proven:
+    if one.name == duties.newest and (duties.returns or not one.proven):
         return Role.STARTING
     return Role.TAGGED if one.name in duties.tagged else Role.IDLE
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from ...api.originservice import Template
 from ...api.structure import field_path
-from ..world import OriginPhase
+from ...api.templates import Template
+from ..phases import OriginPhase
 
 MAX_NAMED = 5  # fields of a message
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from .memory import Rejected, Rollout, Share
+from ...api.originservice import Rejected, Rollout, Share
 from .revision import Revisions
 from .shares import Shares, adjusted, begun, pace, stepped, without
 

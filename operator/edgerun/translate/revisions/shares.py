@@ -7,7 +7,7 @@ first, so that of several the oldest, which has proven most, is the last to go.
 import math
 from dataclasses import dataclass
 
-from .memory import Share
+from ...api.originservice import Share
 
 Shares = tuple[Share, ...]
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...api.originservice import Rollout, Share, TrafficTarget
 from ...api.problems import Problem
-from .memory import Rollout, Share, Tagged, Target
+from .memory import Tagged
 from .revision import Notice, Revisions
 
 FIELD = "spec.traffic"
 ALL = 100
-DEFAULT = (Target(latest_revision=True, percent=ALL),)
+DEFAULT = (TrafficTarget(latest_revision=True, percent=ALL),)
 _TAG = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _MAX_TAG = 63
 _MAX_LISTED = 5
@@ -35,7 +36,7 @@ class Assignment:
         return frozenset((*weights, *(one.revision_name for one in self.tags)))
 
 
-def traffic_problems(targets: Sequence[Target]) -> tuple[Problem, ...]:
+def traffic_problems(targets: Sequence[TrafficTarget]) -> tuple[Problem, ...]:
     """All that is wrong with them, whatever revisions there are."""
     found = [problem for index, one in enumerate(targets) for problem in _problems(f"{FIELD}[{index}]", one)]
     found += _duplicates(targets)
@@ -46,7 +47,7 @@ def traffic_problems(targets: Sequence[Target]) -> tuple[Problem, ...]:
 
 
 def unresolved(
-    targets: Sequence[Target], revisions: Revisions, *, service: str, ready: str, before: Assignment
+    targets: Sequence[TrafficTarget], revisions: Revisions, *, service: str, ready: str, before: Assignment
 ) -> Notice | None:
     """Why they cannot be put into effect now; None when they can. `before` is what is in effect."""
     missing = [one.revision_name for one in targets if one.revision_name and one.revision_name not in revisions]
@@ -73,7 +74,7 @@ def not_ready(awaited: Sequence[str], revisions: Revisions) -> Notice:
     return Notice("RevisionNotReady", f"revision {said} is not ready yet; the traffic stays as it was", failed=False)
 
 
-def assignment(targets: Sequence[Target], rollout: Rollout) -> Assignment:
+def assignment(targets: Sequence[TrafficTarget], rollout: Rollout) -> Assignment:
     """What they come to, as far as the rollout has come."""
     weights: dict[str, int] = {}
     named = (Share(revision_name=one.revision_name, percent=one.percent or 0) for one in targets if not one.latest)
@@ -86,16 +87,16 @@ def assignment(targets: Sequence[Target], rollout: Rollout) -> Assignment:
     )
 
 
-def inherited(targets: Sequence[Target], revisions: Revisions, heir: str) -> tuple[Target, ...]:
+def inherited(targets: Sequence[TrafficTarget], revisions: Revisions, heir: str) -> tuple[TrafficTarget, ...]:
     """Without revisions that have been deleted: what they had is the heir's, but for their tags."""
     return tuple(
-        one if one.latest or one.revision_name in revisions else Target(revision_name=heir, percent=one.percent)
+        one if one.latest or one.revision_name in revisions else TrafficTarget(revision_name=heir, percent=one.percent)
         for one in targets
         if one.latest or one.revision_name in revisions or (heir and one.percent)
     )
 
 
-def heir(targets: Sequence[Target], rollout: Rollout, revisions: Revisions, ready: str) -> str:
+def heir(targets: Sequence[TrafficTarget], rollout: Rollout, revisions: Revisions, ready: str) -> str:
     """Who gets the part of a revision that has been deleted: the latest ready one, else the biggest that is left."""
     if ready in revisions:
         return ready
@@ -105,12 +106,12 @@ def heir(targets: Sequence[Target], rollout: Rollout, revisions: Revisions, read
     return max(left, key=lambda name: (left[name], name), default="")
 
 
-def latest_percent(targets: Sequence[Target]) -> int:
+def latest_percent(targets: Sequence[TrafficTarget]) -> int:
     """How much is for the latest revision."""
     return sum(one.percent or 0 for one in targets if one.latest)
 
 
-def _named(targets: Sequence[Target]) -> Iterator[str]:
+def _named(targets: Sequence[TrafficTarget]) -> Iterator[str]:
     return (one.revision_name for one in targets if one.revision_name)
 
 
@@ -118,7 +119,7 @@ def _usable(name: str, revisions: Revisions, before: Assignment) -> bool:
     return revisions[name].ready or (revisions[name].proven and name in before.revisions)
 
 
-def _problems(field: str, target: Target) -> Iterator[Problem]:
+def _problems(field: str, target: TrafficTarget) -> Iterator[Problem]:
     percent, latest, name = target.percent, target.latest_revision, target.revision_name
     if percent is not None and not 0 <= percent <= ALL:
         yield Problem(f"{field}.percent", f"expected 0 <= {percent} <= {ALL}")
@@ -131,7 +132,7 @@ def _problems(field: str, target: Target) -> Iterator[Problem]:
         yield Problem(f"{field}.tag", f'"{target.tag}" is not a DNS 1035 label: {wanted}')
 
 
-def _duplicates(targets: Sequence[Target]) -> Iterator[Problem]:
+def _duplicates(targets: Sequence[TrafficTarget]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, one in enumerate(targets):
         if one.tag and first.setdefault(one.tag, index) != index:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from edgerun.api.originservice import Template
+from edgerun.api.templates import Template
 from edgerun.translate.revisions.creation import Current, Wanted, current, highest
 from edgerun.translate.revisions.revision import Revisions, changed_fields, same
 from support.revisions import SERVICE, START, revision, revisions, template

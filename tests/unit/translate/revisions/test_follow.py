@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.follow import Outcome, Wish, follow
 from edgerun.translate.revisions.judgement import Order, Verb
 from edgerun.translate.revisions.memory import Memory
 from edgerun.translate.revisions.replicas import Role
 from edgerun.translate.revisions.revision import Revision
 from edgerun.translate.revisions.trial import Tally, counted
-from edgerun.translate.world import OriginPhase
 from support.revisions import FAILED, READY, START, STARTING, facts, latest, pinned, revision, wish, written
 
 MINUTE = timedelta(minutes=1)
@@ -60,29 +60,21 @@ def test_a_first_revision_is_made_started_and_given_all_traffic_when_it_is_ready
     found = life.look(wanted)
     assert found.made is None
     assert roles(found) == {"cart-00001": (Role.STARTING, 1)}
-    assert found.created
     assert found.routed
     assert not found.routed.failed
     life.becomes("cart-00001", READY)
     found = life.look(wanted)
     assert written(found.assignment.weights) == ["cart-00001 100"]
-    assert (found.created, found.routed, found.problems, roles(found)["cart-00001"]) == (
-        None,
-        None,
-        (),
-        (Role.ROUTED, 1),
-    )
+    assert (found.routed, found.problems, roles(found)["cart-00001"]) == (None, (), (Role.ROUTED, 1))
 
 
-def test_a_revision_that_fails_never_takes_traffic_and_is_told() -> None:
+def test_a_revision_that_fails_never_takes_traffic() -> None:
     life = Life()
     life.deploy(wish("one"))
     life.look(wish("bad"))
     life.becomes("cart-00002", FAILED)
     found = life.look(wish("bad"))
     assert written(found.assignment.weights) == ["cart-00001 100"]
-    assert found.created
-    assert found.created.reason == "RevisionFailed"
     assert roles(found) == {"cart-00001": (Role.ROUTED, 1), "cart-00002": (Role.STARTING, 1)}
     life.deploy(wish("good"))
     found = life.look(wish("good"))
@@ -181,6 +173,21 @@ def test_a_promotion_is_at_once() -> None:
     assert life.look(promoting, after=60).assignment.weights == life.look(promoting).assignment.weights
 
 
+def test_a_revision_that_was_undone_is_promoted_as_soon_as_it_can_take_the_traffic() -> None:
+    life, name = Life(), "cart-00002"
+    life.deploy(wish("one"))
+    life.deploy(wish("two"))
+    life.look(wish("two", order=Order(Verb.UNDO, name)))
+    life.becomes(name, STARTING)
+    promote = wish("two", order=Order(Verb.PROMOTE, name))
+    found = life.look(promote)
+    assert roles(found)[name] == (Role.STARTING, 1)
+    assert written(found.assignment.weights) == ["cart-00001 100"]
+    life.becomes(name, READY)
+    assert written(life.look(promote).assignment.weights) == ["cart-00002 100"]
+    assert roles(life.look(promote))[name] == (Role.ROUTED, 1)
+
+
 def test_a_revision_is_undone_as_soon_as_the_one_before_can_take_its_traffic() -> None:
     life, undo = Life(), wish("two", order=Order(Verb.UNDO, "cart-00002"))
     life.deploy(wish("one"))
@@ -239,6 +246,20 @@ def test_when_all_revisions_are_deleted_nothing_dangles() -> None:
     assert (found.assignment.weights, found.assignment.tags) == ((), ())
     assert found.made
     assert found.made.name == "cart-00002"
+
+
+def test_a_given_name_whose_template_comes_back_when_nobody_runs_it_any_more_is_started_before_it_gets_traffic() -> (
+    None
+):
+    life, blue = Life(), wish("one", name="cart-blue")
+    life.deploy(blue)
+    life.deploy(wish("two", name="cart-green"))
+    life.becomes("cart-blue", OriginPhase.PENDING)
+    found = life.look(blue)
+    assert written(found.assignment.weights) == ["cart-green 100"]
+    assert roles(found)["cart-blue"] == (Role.STARTING, 1)
+    life.becomes("cart-blue", READY)
+    assert written(life.look(blue).assignment.weights) == ["cart-blue 100"]
 
 
 def test_a_revision_of_a_given_name_that_is_made_again_has_to_become_ready_again() -> None:

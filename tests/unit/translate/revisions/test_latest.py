@@ -1,5 +1,5 @@
-from edgerun.translate.revisions.latest import explained, latest_ready
-from edgerun.translate.revisions.revision import Notice, Revisions
+from edgerun.translate.revisions.latest import latest_ready
+from edgerun.translate.revisions.revision import Revisions
 from support.revisions import FAILED, STARTING, revision, revisions
 
 
@@ -46,25 +46,3 @@ def test_an_older_one_that_is_asked_for_and_not_ready_is_waited_for() -> None:
 def test_one_that_was_asked_for_by_name_stays_though_a_newer_one_is_ready() -> None:
     there = revisions(revision("cart-blue", number=1, phase=STARTING, proven=True), revision("cart-green", number=2))
     assert ready(there, "cart-blue", created="cart-blue") == "cart-blue"
-
-
-def test_a_failed_one_is_told_with_its_last_words_and_who_serves() -> None:
-    failed = revision("cart-00002", phase=FAILED, reason="CrashLoopBackOff", message='container "app": exit code 1')
-    assert explained(failed, "cart-00001") == Notice(
-        "RevisionFailed",
-        'revision "cart-00002" failed: CrashLoopBackOff: container "app": exit code 1; '
-        'revision "cart-00001" keeps its traffic',
-    )
-
-
-def test_one_that_starts_is_no_failure() -> None:
-    notice = explained(revision("cart-00001", phase=STARTING, message="its pods are being created"), "")
-    assert notice == Notice(
-        "Deploying", 'revision "cart-00001" is not ready yet: its pods are being created', failed=False
-    )
-
-
-def test_one_that_serves_is_told_of_only_when_it_fails() -> None:
-    assert explained(revision("cart-00001"), "cart-00001") is None
-    failed = revision("cart-00001", phase=FAILED, reason="ProbeFailing", message="no")
-    assert explained(failed, "cart-00001") == Notice("RevisionFailed", 'revision "cart-00001" failed: ProbeFailing: no')

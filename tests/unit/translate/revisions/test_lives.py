@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from edgerun.api.originservice import TrafficTarget
+from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.collection import Retention
 from edgerun.translate.revisions.follow import Facts, Outcome, Wish, follow
 from edgerun.translate.revisions.judgement import Order, Verb
-from edgerun.translate.revisions.memory import Memory, Target
+from edgerun.translate.revisions.memory import Memory
 from edgerun.translate.revisions.naming import number_of
 from edgerun.translate.revisions.revision import Revision, same
 from edgerun.translate.revisions.trial import Tally, Window, counted
-from edgerun.translate.world import OriginPhase
 from support.revisions import SERVICE, START, latest, pinned, template, wish
 
 PHASES = st.sampled_from([OriginPhase.READY, OriginPhase.READY, OriginPhase.STARTING, OriginPhase.FAILED])
@@ -62,7 +63,7 @@ class Lives(RuleBasedStateMachine):
     @rule(kind=st.integers(0, 7), number=which, percent=st.integers(0, 100))
     def edit_the_traffic(self, kind: int, number: int, percent: int) -> None:
         one, other = self.name(number), self.name(number + 1)
-        choices: tuple[tuple[Target, ...], ...] = (
+        choices: tuple[tuple[TrafficTarget, ...], ...] = (
             (),
             (latest(),),
             (pinned(one, 100),),

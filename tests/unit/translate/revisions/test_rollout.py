@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgerun.translate.revisions.memory import Rejected, Rollout
+from edgerun.api.originservice import Rejected, Rollout
 from edgerun.translate.revisions.revision import Revisions
 from edgerun.translate.revisions.rollout import (
     TRIAL,

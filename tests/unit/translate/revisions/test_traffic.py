@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from edgerun.translate.revisions.memory import Rollout, Target
+from edgerun.api.originservice import Rollout, TrafficTarget
 from edgerun.translate.revisions.revision import Notice, Revisions
 from edgerun.translate.revisions.traffic import (
     Assignment,
@@ -15,8 +15,10 @@ from edgerun.translate.revisions.traffic import (
 )
 from support.revisions import FAILED, STARTING, latest, pinned, revision, revisions, shares, written
 
+NOTHING = Assignment()
 
-def why(targets: list[Target], there: Revisions, ready: str = "", before: Assignment = Assignment()) -> Notice | None:  # noqa: B008
+
+def why(targets: list[TrafficTarget], there: Revisions, ready: str = "", before: Assignment = NOTHING) -> Notice | None:
     return unresolved(targets, there, service="cart", ready=ready, before=before)
 
 
@@ -24,13 +26,13 @@ def why(targets: list[Target], there: Revisions, ready: str = "", before: Assign
     "targets",
     [
         [],
-        [Target(percent=100)],
+        [TrafficTarget(percent=100)],
         [latest(90), pinned("cart-00001", 10, "stable")],
         [latest(50), latest(50)],
-        [pinned("cart-00001", 100), latest(0, "next"), Target(latest_revision=True, tag="none-said")],
+        [pinned("cart-00001", 100), latest(0, "next"), TrafficTarget(latest_revision=True, tag="none-said")],
     ],
 )
-def test_good_targets_have_no_problems(targets: list[Target]) -> None:
+def test_good_targets_have_no_problems(targets: list[TrafficTarget]) -> None:
     assert traffic_problems(targets) == ()
 
 
@@ -54,14 +56,14 @@ def test_good_targets_have_no_problems(targets: list[Target]) -> None:
     ],
 )
 def test_a_bad_target_is_told(target: dict[str, Any], said: str) -> None:
-    assert any(said in str(one) for one in traffic_problems([Target(**({"percent": 100} | target))]))
+    assert any(said in str(one) for one in traffic_problems([TrafficTarget(**({"percent": 100} | target))]))
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     targets = [
         latest(30, "a"),
         pinned("cart-00001", 30, "a"),
-        Target(latest_revision=False, percent=200, tag="_"),
+        TrafficTarget(latest_revision=False, percent=200, tag="_"),
         pinned("cart-00002", 0, "a"),
     ]
     assert [str(one) for one in traffic_problems(targets)] == [
@@ -134,7 +136,7 @@ def test_the_part_of_a_deleted_revision_is_inherited_and_its_tag_is_not() -> Non
     there = revisions("cart-00002", "cart-00003")
     targets = [pinned("cart-00001", 10, "old"), pinned("cart-00001", 0, "older"), pinned("cart-00003", 90, "new")]
     assert inherited(targets, there, heir(targets, Rollout(), there, "cart-00002")) == (
-        Target(revision_name="cart-00002", percent=10),
+        TrafficTarget(revision_name="cart-00002", percent=10),
         pinned("cart-00003", 90, "new"),
     )
 

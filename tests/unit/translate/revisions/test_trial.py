@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from edgerun.api.originservice import Rejected, Rollout
 from edgerun.translate.revisions.judgement import Evidence, Order, Verb, judged, told
-from edgerun.translate.revisions.memory import Rejected, Rollout
 from edgerun.translate.revisions.revision import Notice
 from edgerun.translate.revisions.trial import (
     BUCKET,

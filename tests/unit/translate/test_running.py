@@ -1,14 +1,19 @@
 """How many replicas follow from what was decided, from what runs, and from what the user set."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
 from edgerun.api.originservice import OriginService, Replicas
-from edgerun.translate.scales import LOCAL_MOST, replicas
+from edgerun.translate.observed import origin_observation
+from edgerun.translate.phases import OriginPhase
+from edgerun.translate.revisions.replicas import Need, Role
+from edgerun.translate.revisions.wishes import first_look
+from edgerun.translate.running import LOCAL_MOST
 from edgerun.translate.translator import translate
-from edgerun.translate.world import Endpoint, Installation, OriginObservation, OriginPhase
+from edgerun.translate.world import Endpoint, Epoch, Installation, OriginObservation, Sleep
 from support.objects import origin_service, world
 
 PLACE = Installation(namespace="edgerun-system", image="edgerun")
@@ -22,7 +27,7 @@ def scaled(**scaling: Any) -> OriginService:
 
 def observed(running: int | None, ready: int = 0) -> OriginObservation:
     endpoints = tuple(Endpoint(f"10.0.0.{number}", 8080) for number in range(ready))
-    return OriginObservation(1, OriginPhase.READY, endpoints, replicas=running)
+    return OriginObservation(OriginPhase.READY, endpoints, replicas=running)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +51,42 @@ def test_the_decision_counts_within_the_bounds_and_before_it_what_runs(
     service = scaled(**scaling)
     scales = {} if decided is None else {service.key: decided}
     here = world(service, scales=scales, observations={service.key: observed(running)}, installation=PLACE)
-    assert replicas(service, here) == wanted
     plan = translate(here)
     (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
-    assert deployment["spec"]["replicas"] == plan.scales[service.key] == wanted
+    (run,) = plan.running
+    assert deployment["spec"]["replicas"] == run.replicas == wanted
+
+
+@pytest.mark.parametrize(
+    ("epoch", "wanted"),
+    [
+        (Epoch(7, Sleep.CLOSING, before=3), 1),
+        (Epoch(7, Sleep.ASLEEP), 0),
+        (Epoch(7, Sleep.WAKING), 2),
+        (Epoch(7), 1),
+    ],
+)
+def test_who_sleeps_has_none_and_the_deployment_tells_the_epoch(epoch: Epoch, wanted: int) -> None:
+    service = scaled(minScale=0, activationScale=2)
+    looked = replace(first_look(service), needs=(Need("cart-00001", Role.ROUTED, 0, reachable=True),))
+    here = world(
+        service,
+        scales={service.key: 0},
+        epochs={service.key: epoch},
+        observations={service.key: observed(1)},
+        revised={service.key: looked},
+        installation=PLACE,
+    )
+    plan = translate(here)
+    (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == wanted
+    assert origin_observation(service, "cart-00001", deployment, ()).epoch == 7
 
 
 def test_a_machine_has_no_room_for_a_hundred_processes() -> None:
     service = scaled(minScale=50)
-    assert replicas(service, world(service, scales={service.key: 99})) == LOCAL_MOST
+    (run,) = translate(world(service, scales={service.key: 99})).running
+    assert run.replicas == LOCAL_MOST
 
 
 def test_it_is_told_how_many_there_should_be_and_how_many_take_requests() -> None:

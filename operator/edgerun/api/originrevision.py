@@ -1,0 +1,39 @@
+"""OriginRevision: a template of an OriginService, frozen, and how it fares.
+
+The operator writes it and people read it. Which OriginService it belongs to is told by its label and its owner.
+"""
+
+from datetime import datetime
+
+from .meta import Condition, Frozen, ObjectKey, ObjectMeta
+from .originservice import Replicas
+from .templates import Template
+
+KIND = "OriginRevision"
+
+
+class OriginRevisionSpec(Frozen, frozen=True):
+    """`given` tells that the user named it. Nothing of this ever changes."""
+
+    template: Template
+    number: int
+    given: bool = False
+
+
+class OriginRevisionStatus(Frozen, frozen=True):
+    """`proven`: it was ready once. `last_active`: since when nobody has had any use for it."""
+
+    replicas: Replicas | None = None
+    proven: bool = False
+    last_active: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class OriginRevision(Frozen, frozen=True):
+    metadata: ObjectMeta
+    spec: OriginRevisionSpec
+    status: OriginRevisionStatus = OriginRevisionStatus()
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(KIND, self.metadata.namespace, self.metadata.name)

@@ -1,0 +1,116 @@
+"""The rollouts of an OriginService in a cluster, by the rights of whoever asks.
+
+What is ordered is an annotation of the OriginService, and `spec.traffic` is its own: both are written as an edit of
+what was read, so that nothing that others write meanwhile is lost.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..api import originrevision, originservice
+from ..api.meta import ObjectKey
+from ..errors import ApiError, ConflictError, ForbiddenError, NotFoundError, SettingsError, UnavailableError
+from ..infra.kubernetes.client import Client, Object, connected
+from ..translate.labels import ORIGIN_SERVICE
+from ..translate.revisions.judgement import Order
+from ..translate.revisions.wishes import ORDER
+from .rollouts import Seen, seen
+
+ATTEMPTS = 5  # against others who write
+_UNAUTHORIZED = 401
+
+Edit = Callable[[dict[str, Any]], Any]
+
+
+@asynccontextmanager
+async def opened(
+    namespace: str, service: str, kubeconfig: Path | None, context: str
+) -> AsyncIterator["ClusterRollouts"]:
+    """Raises SettingsError when there is no way to a cluster."""
+    async with connected(kubeconfig, context=context) as client:
+        yield ClusterRollouts(client, ObjectKey(originservice.KIND, namespace, service))
+
+
+class ClusterRollouts:
+    def __init__(self, client: Client, key: ObjectKey) -> None:
+        self._client, self._key = client, key
+
+    async def seen(self) -> Seen:
+        with _explained(self._key):
+            service = await self._got()
+            revisions = await self._client.list_(
+                originrevision.KIND,
+                namespace=self._key.namespace,
+                label_selector=f"{ORIGIN_SERVICE}={self._key.name}",
+            )
+            return seen(service, revisions)
+
+    async def order(self, order: Order) -> None:
+        written = f"{order.verb}/{order.revision_name}"
+        await self._edited(lambda raw: raw["metadata"].setdefault("annotations", {}).update({ORDER: written}))
+
+    async def lead_to(self, revision: str) -> None:
+        await self._edited(lambda raw: raw["spec"].update(traffic=_leading(raw["spec"], revision)))
+
+    async def _edited(self, edit: Edit) -> None:
+        with _explained(self._key):
+            for attempt in range(1, ATTEMPTS + 1):
+                raw = dict(await self._got())
+                edit(raw)
+                try:
+                    await self._client.replace(raw)
+                except ConflictError:
+                    if attempt == ATTEMPTS:
+                        raise
+                else:
+                    return
+
+    async def _got(self) -> Object:
+        try:
+            return await self._client.get(self._key)
+        except NotFoundError as error:
+            raise SettingsError(await self._missing()) from error
+
+    async def _missing(self) -> str:
+        try:
+            found = await self._client.list_(self._key.kind, namespace=self._key.namespace)
+        except NotFoundError:
+            return (
+                "the cluster knows no OriginService; install Edgerun there, or choose another one with --context NAME"
+            )
+        except ApiError:
+            return f"there is no {self._key}; if it is in another namespace, name that with --namespace"
+        names = ", ".join(sorted(one["metadata"]["name"] for one in found)) or "none"
+        return (
+            f"there is no {self._key}; in that namespace there are: {names}. If it is in another one, name that with "
+            "--namespace"
+        )
+
+
+def _leading(spec: Object, revision: str) -> list[dict[str, Any]]:
+    """All requests to `revision`; whoever has a tag keeps it."""
+    tagged = [{**one, "percent": 0} for one in spec.get("traffic") or () if one.get("tag")]
+    return [{"revisionName": revision, "percent": 100}, *tagged]
+
+
+@contextmanager
+def _explained(key: ObjectKey) -> Iterator[None]:
+    try:
+        yield
+    except ForbiddenError as error:
+        ways = "choose another one with --kubeconfig FILE or --context NAME"
+        if error.status == _UNAUTHORIZED:
+            raise ForbiddenError(f"{error}; log in to the cluster, or {ways}", status=error.status) from error
+        role = f"--namespace {key.namespace} --clusterrole=edit --user=USER"
+        raise ForbiddenError(
+            f"{error}; an administrator can allow it: kubectl create rolebinding NAME {role}", status=error.status
+        ) from error
+    except ConflictError as error:
+        raise ConflictError(f"{key} is written by others all the time; try again", status=error.status) from error
+    except UnavailableError as error:
+        ways = "choose another cluster with --kubeconfig FILE or --context NAME"
+        raise UnavailableError(
+            f"{error}; see what `kubectl cluster-info` says, or {ways}", status=error.status
+        ) from error

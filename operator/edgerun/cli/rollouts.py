@@ -1,0 +1,96 @@
+"""A rollout as `edgerun rollout` sees it, be it in a cluster or in an `edgerun local`: an OriginService and its
+revisions, as documents of the API.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from ..api import conditions
+from ..api.conditions import ConditionType
+from ..api.meta import Condition
+from ..api.originrevision import OriginRevision
+from ..api.originservice import OriginService, OriginServiceStatus, Rollout
+from ..translate.revisions import wishes
+from ..translate.revisions.judgement import Order
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`revisions` are in the order of their numbers, the newest first."""
+
+    service: OriginService
+    status: OriginServiceStatus
+    revisions: tuple[OriginRevision, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.service.metadata.namespace}/{self.service.metadata.name}"
+
+    @property
+    def rollout(self) -> Rollout:
+        return self.status.rollout or Rollout()
+
+    @property
+    def order(self) -> Order | None:
+        return wishes.order(self.service.metadata.annotations.get(wishes.ORDER, ""))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.metadata.name for one in self.revisions)
+
+    def revision(self, name: str) -> OriginRevision | None:
+        return next((one for one in self.revisions if one.metadata.name == name), None)
+
+    def percent(self, name: str) -> int:
+        """How much of all requests it gets."""
+        return sum(one.percent or 0 for one in self.status.traffic if one.revision_name == name)
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        return tuple(one.tag for one in self.status.traffic if one.revision_name == name and one.tag)
+
+    def rejection(self, name: str) -> str:
+        """Why it was rolled back from; "" when it was not."""
+        messages = (one.message for one in self.rollout.rejected if one.revision_name == name)
+        return next(("it " + message.removeprefix(f'revision "{name}" ') for message in messages), "")
+
+    def serving(self, besides: str) -> str:
+        """Who has the requests that are for the latest revision; "" for nobody."""
+        return next((one.revision_name for one in self.rollout.shares[::-1] if one.revision_name != besides), "")
+
+
+class Rollouts(Protocol):
+    """The rollouts of one OriginService. All of it raises EdgerunError with the way out."""
+
+    async def seen(self) -> Seen: ...
+
+    async def order(self, order: Order) -> None: ...
+
+    async def lead_to(self, revision: str) -> None:
+        """All requests, whatever `spec.traffic` says: it is written anew."""
+
+
+def seen(service: Mapping[str, Any], revisions: Iterable[Mapping[str, Any]]) -> Seen:
+    """What these documents tell."""
+    found = (msgspec.convert(one, OriginRevision) for one in revisions)
+    return Seen(
+        msgspec.convert(service, OriginService),
+        msgspec.convert(service.get("status") or {}, OriginServiceStatus),
+        tuple(sorted(found, key=lambda one: (one.spec.number, one.metadata.name), reverse=True)),
+    )
+
+
+def health(revision: OriginRevision) -> Condition:
+    """Its Ready condition; what nobody has looked at yet is Unknown."""
+    found = conditions.condition(revision.status.conditions, ConditionType.READY)
+    return found or Condition("Ready", "Unknown", "Pending")
+
+
+def said(condition: Condition) -> str:
+    """Its reason and its message, on one line."""
+    return " ".join(": ".join(filter(None, (condition.reason, condition.message))).split())

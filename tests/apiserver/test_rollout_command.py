@@ -1,0 +1,245 @@
+"""`edgerun rollout` against a real API server: what it reads, what it writes, and beside others who write."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from edgerun import cli
+from edgerun.api import API_VERSION
+from edgerun.api.meta import ObjectKey
+from edgerun.errors import ConflictError, NotFoundError
+from edgerun.infra.kubernetes.client import Client, Object, access
+from edgerun.translate.revisions.wishes import ORDER
+from support import chart
+from support.apiserver import ApiServer, kubeconfig
+from support.faults import FaultyApi, Passing
+from support.poll import eventually
+from support.scene import WITHIN_S, Scene, under_load
+
+ONE, TWO = "cart-00001", "cart-00002"
+NOW = "2026-01-01T00:00:00Z"
+TEMPLATE = {"spec": {"containers": [{"image": "cart:1"}]}}
+READY = {"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The command, as it is typed, about the OriginService `cart`."""
+
+    kubeconfig: Path
+    namespace: str
+    captured: pytest.CaptureFixture[str]
+
+    async def __call__(self, action: str, *words: str, name: str = "cart") -> Said:
+        where = ("--namespace", self.namespace, "--kubeconfig", str(self.kubeconfig))
+        code = await asyncio.to_thread(cli.main, ["rollout", action, name, *where, *words])
+        return Said(code, *self.captured.readouterr())
+
+
+@pytest.fixture
+def rollout(server: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> Rollout:
+    return Rollout(server.kubeconfig, namespace, capsys)
+
+
+async def written(client: Client, kind: str, namespace: str, name: str, *, spec: Object, status: Object) -> None:
+    labels = {"edgerun.dev/origin-service": "cart"} if kind == "OriginRevision" else {}
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    made = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata}
+    await client.create({**made, "spec": spec})
+    await client.apply_status({**made, "status": status})
+
+
+@pytest.fixture
+async def rolling(client: Client, namespace: str) -> ObjectKey:
+    """An OriginService of which the second revision has a part of the requests; an operator would write the same."""
+    for number, name in enumerate((ONE, TWO), start=1):
+        status = {
+            "replicas": {"desired": 2, "ready": number},
+            "proven": True,
+            "conditions": [{**READY, "lastTransitionTime": NOW}],
+        }
+        spec = {"template": TEMPLATE, "number": number}
+        await written(client, "OriginRevision", namespace, name, spec=spec, status=status)
+    shares = [{"revisionName": ONE, "percent": 88}, {"revisionName": TWO, "percent": 12}]
+    status = {
+        "observedGeneration": 1,
+        "latestCreatedRevisionName": TWO,
+        "latestReadyRevisionName": TWO,
+        "revisionNumber": 2,
+        "traffic": [*shares, {"revisionName": ONE, "tag": "old"}],
+        "rollout": {"goal": TWO, "shares": shares, "begun": NOW, "stepPercent": 12},
+        "conditions": [],
+    }
+    traffic = [{"latestRevision": True, "percent": 100}, {"revisionName": ONE, "tag": "old", "percent": 0}]
+    spec = {"template": TEMPLATE, "traffic": traffic}
+    await written(client, "OriginService", namespace, "cart", spec=spec, status=status)
+    return ObjectKey("OriginService", namespace, "cart")
+
+
+async def test_the_status_is_read_from_the_service_and_its_revisions(rollout: Rollout, rolling: ObjectKey) -> None:
+    said = await rollout("status")
+    assert said.code == 0, said.err
+    _, newest, oldest = said.out.splitlines()[:3]
+    assert newest.split()[:5] == [TWO, "12", "%", "-", "2/2"]
+    assert oldest.split()[:5] == [ONE, "88", "%", "old", "1/2"]
+    assert f"{TWO} has 12 of 100 %, until every proxy serves that" in said.out
+
+
+@pytest.mark.parametrize("verb", ["undo", "promote"])
+async def test_an_order_is_an_annotation_beside_those_of_others(
+    rollout: Rollout, rolling: ObjectKey, client: Client, verb: str
+) -> None:
+    before = await client.get(rolling)
+    await client.replace({**before, "metadata": {**before["metadata"], "annotations": {"team": "blue"}}})
+    said = await rollout(verb)
+    assert said.code == 0, said.err
+    assert said.out.startswith(f"{TWO} is to get ")
+    after = await client.get(rolling)
+    assert after["metadata"]["annotations"] == {"team": "blue", ORDER: f"{verb}/{TWO}"}
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+async def test_all_requests_are_led_to_a_revision_by_one_edit_and_tags_stay(
+    rollout: Rollout, rolling: ObjectKey, client: Client
+) -> None:
+    said = await rollout("undo", "--to", ONE)
+    assert said.code == 0, said.err
+    assert f"spec.traffic of {rolling.namespace}/cart leads all requests to {ONE} now" in said.out
+    assert (await client.get(rolling))["spec"]["traffic"] == [
+        {"revisionName": ONE, "percent": 100},
+        {"revisionName": ONE, "tag": "old", "percent": 0},
+    ]
+
+
+async def test_what_somebody_else_writes_meanwhile_is_not_lost(
+    rolling: ObjectKey, client: Client, faulty: FaultyApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    through = Rollout(kubeconfig(tmp_path / "kubeconfig", faulty.address), rolling.namespace, capsys)
+    writes = 0
+
+    async def labelled_first(request: web.Request, passing: Passing) -> web.Response:
+        nonlocal writes
+        writes += request.method == "PUT"
+        if request.method == "PUT" and writes == 1:
+            before = await client.get(rolling)
+            await client.replace({**before, "metadata": {**before["metadata"], "labels": {"team": "blue"}}})
+        return await passing()
+
+    faulty.tamper = labelled_first
+    assert (await through("undo")).code == 0
+    metadata = (await client.get(rolling))["metadata"]
+    assert (writes, metadata["labels"], metadata["annotations"][ORDER]) == (2, {"team": "blue"}, f"undo/{TWO}")
+
+
+async def test_what_there_is_not_is_told_with_what_there_is(rollout: Rollout, rolling: ObjectKey) -> None:
+    said = await rollout("status", name="card")
+    assert said.code == 2
+    assert f"there is no OriginService {rolling.namespace}/card; in that namespace there are: cart." in said.err
+    said = await rollout("promote", "--revision", "cart-00009")
+    assert said.code == 2
+    assert f"{rolling.namespace}/cart has no revision 'cart-00009'; there are: {TWO}, {ONE}" in said.err
+
+
+async def test_an_unreachable_cluster_is_told_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")
+    said = await Rollout(nowhere, "shop", capsys)("status")
+    assert said.code == 2
+    assert "see what `kubectl cluster-info` says, or choose another cluster with --kubeconfig FILE" in said.err
+
+
+@pytest.mark.parametrize(
+    ("user", "way"),
+    [
+        ({"token": "made up"}, "log in to the cluster, or choose another one"),
+        ({}, "kubectl create rolebinding NAME --namespace {} --clusterrole=edit --user=USER"),
+    ],
+    ids=["unknown", "without rights"],
+)
+async def test_who_may_not_is_told_who_can_change_that(
+    rollout: Rollout, tmp_path: Path, capsys: pytest.CaptureFixture[str], user: dict[str, str], way: str
+) -> None:
+    url = (await access(rollout.kubeconfig)).server
+    said = await Rollout(kubeconfig(tmp_path / "kubeconfig", url, **user), rollout.namespace, capsys)("undo")
+    assert said.code == 2
+    assert way.format(rollout.namespace) in said.err
+
+
+@pytest.mark.envoy
+@pytest.mark.timeout(150)
+async def test_an_operator_does_what_is_ordered_and_no_request_is_lost(
+    server: ApiServer, client: Client, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if reason := chart.missing():
+        pytest.skip(f"nobody installs the chart: {reason}")
+    async with under_load(server, client, namespace) as scene:
+        rollout = Rollout(server.kubeconfig, scene.place.shop, capsys)
+        await changed(scene)
+        await pod(scene, TWO)
+        await until(rollout, f"{TWO} has 1 of 100 %")
+        assert (await rollout("undo")).code == 0
+        said = await until(rollout, f"! {TWO} was rolled back: it was undone by hand; {ONE} serves instead")
+        assert said.code == 1
+        assert (await rollout("promote", "--revision", TWO)).code == 0
+        said = await until(rollout, f"{TWO} has all requests")
+        assert said.code == 0
+        assert (await rollout("undo", "--to", ONE)).code == 0
+        await until(rollout, f"{TWO} is ready and gets nothing, for spec.traffic leads elsewhere: {ONE} 100 %")
+
+
+async def until(rollout: Rollout, text: str) -> Said:
+    """The status, as soon as it says that."""
+    found: list[Said] = []
+
+    async def said() -> bool:
+        found.append(await rollout("status"))
+        assert text in found[-1].out, found[-1]
+        return True
+
+    await eventually(said, within_s=WITHIN_S, step_s=0.2)
+    return found[-1]
+
+
+async def changed(scene: Scene) -> None:
+    """Another template, which is to get requests little by little."""
+
+    async def done() -> bool:
+        found = await scene.client.get(scene.key("OriginService", "cart"))
+        found["spec"]["template"]["metadata"] = {"labels": {"version": "2"}}
+        found["spec"]["rollout"] = {"duration": "30m"}
+        try:
+            await scene.client.replace(found)
+        except ConflictError:
+            return False
+        return True
+
+    await eventually(done, within_s=5)
+
+
+async def pod(scene: Scene, name: str) -> None:
+    """One that the Deployment of a revision has made, and that is ready."""
+
+    async def deployed() -> Object:
+        with suppress(NotFoundError):
+            return await scene.client.get(scene.key("Deployment", name))
+        return {}
+
+    template = (await eventually(deployed, within_s=WITHIN_S, step_s=0.1, what=name))["spec"]["template"]
+    metadata = {"name": name, "namespace": scene.place.shop, "labels": template["metadata"]["labels"]}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+    await scene.client.create({**made, "spec": template["spec"]})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": NOW}
+    await scene.client.apply_status({**made, "status": {"podIP": "127.0.0.1", "conditions": [ready]}})

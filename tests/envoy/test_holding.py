@@ -1,0 +1,152 @@
+"""What `translate` makes of origins that may sleep, on a real edge: who is held, for how long, and what they get."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgerun.api.originservice import OriginService
+from edgerun.translate.holding import IN_VAIN_BODY, MISSING_ORIGIN_BODY
+from edgerun.translate.plan import LISTENER, ROUTES
+from edgerun.translate.translator import translate
+from edgerun.translate.world import Epoch, Sleep, World
+from support.cold import FLEET, House, house
+from support.handouts import with_secrets
+from support.objects import edge_route, ready, world
+from support.origins import Origin, origin
+from support.poll import eventually
+from support.standalone import Answer, fetch
+
+pytestmark = pytest.mark.envoy
+
+ASLEEP = Epoch(1, Sleep.ASLEEP)
+NOW_S = 1.0  # far above the milliseconds it takes, well below any time that a request may wait
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[House]:
+    with TemporaryDirectory() as path:  # tmp_path is too long a name for a socket
+        async with house(Path(path)) as made:
+            yield made
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Origin]:
+    async with origin("app") as running:
+        yield running
+
+
+def sleeper(name: str, **scaling: Any) -> OriginService:
+    spec = {"scaling": {"minScale": 0} | scaling, "template": {"spec": {"containers": [{"command": ["serve"]}]}}}
+    return msgspec.convert({"metadata": {"name": name, "namespace": "shop"}, "spec": spec}, OriginService)
+
+
+CART, PAY, TOYS = (sleeper(name) for name in ("cart", "pay", "toys"))
+
+
+def shares(*names: str, weight: int = 1, prefix: str = "/", **rule: Any) -> dict[str, Any]:
+    """A rule that leads to these origins; `toys` has the `weight`."""
+    origins = [{"service": {"name": name}, "weight": weight if name == "toys" else 1} for name in names]
+    return {"matches": [{"path": {"value": prefix}}], "origins": origins} | rule
+
+
+def shop(*rules: dict[str, Any], awake: dict[str, int] | None = None, asleep: tuple[OriginService, ...] = ()) -> World:
+    there = [one for one in (CART, PAY, TOYS) if one.metadata.name in (awake or {})]
+    return world(
+        edge_route(rules=rules),
+        *there,
+        *asleep,
+        observations={one.key: ready((awake or {})[one.metadata.name]) for one in there},
+        epochs={one.key: ASLEEP for one in asleep} | {one.key: Epoch(1) for one in there},
+    )
+
+
+def publish(here: House, made: World) -> int:
+    """As the controller does; only the listener is the edge's own."""
+    plan = translate(made)
+    fleets = {name: {t: of for t, of in found.items() if t != LISTENER} for name, found in with_secrets(plan).items()}
+    return here.server.publish(fleets, plan.cold)
+
+
+async def asked(here: House, path: str = "/", **request: Any) -> tuple[Answer, float]:
+    began = asyncio.get_running_loop().time()
+    answer = await fetch(here.port, path, **request)
+    return answer, asyncio.get_running_loop().time() - began
+
+
+async def test_the_first_request_is_held_and_answered_by_the_replica_that_it_woke(here: House, app: Origin) -> None:
+    publish(here, shop(shares("cart"), asleep=(CART,)))
+    await here.booted()
+    held = asyncio.create_task(asked(here))
+    assert await here.server.demand_other_than({}) == {"origin/shop/cart/cart-00001~1@shop/default": 1}
+    publish(here, shop(shares("cart"), awake={"cart": app.port}))
+    answer, took_s = await held
+    assert (answer.status, took_s < NOW_S) == (200, True)
+    assert here.server.demand() == {}
+
+
+async def test_who_waits_no_longer_than_its_route_allows_is_told_to_come_again(here: House) -> None:
+    publish(here, shop(shares("cart", timeouts={"request": "300ms"}), asleep=(CART,)))
+    await here.booted()
+    answer, took_s = await asked(here)
+    assert (answer.status, answer.header("retry-after"), answer.body) == (503, "5", IN_VAIN_BODY)
+    assert 0.3 <= took_s < NOW_S
+
+
+async def test_who_waits_for_what_will_not_come_is_told_at_once(here: House) -> None:
+    publish(here, shop(shares("cart"), asleep=(CART,)))
+    await here.booted()
+    held = asyncio.create_task(asked(here))
+    await here.server.demand_other_than({})
+    publish(here, shop(shares("pay"), asleep=(PAY,)))
+    answer, took_s = await held
+    assert (answer.status, answer.header("retry-after"), took_s < NOW_S) == (503, "5", True)
+
+
+async def test_a_share_without_an_origin_does_not_wait_for_the_others(here: House, app: Origin) -> None:
+    publish(here, shop(shares("cart", "nobody"), asleep=(CART,)))
+    await here.booted()
+    held = [asyncio.create_task(asked(here)) for _ in range(40)]
+    await here.server.demand_other_than({})
+    done, waiting = await asyncio.wait(held, timeout=NOW_S)
+    assert {(task.result()[0].status, task.result()[0].body) for task in done} == {(500, MISSING_ORIGIN_BODY)}
+    publish(here, shop(shares("cart", "nobody"), awake={"cart": app.port}))
+    assert {(await task)[0].status for task in waiting} == {200}
+
+
+async def test_a_share_that_is_awake_does_not_wait_and_who_waited_keeps_his_share(here: House, app: Origin) -> None:
+    rule = shares("cart", "toys", weight=9)
+    async with origin("toys") as toys:
+        publish(here, shop(rule, awake={"toys": toys.port}, asleep=(CART,)))
+        await here.booted()
+        held = [asyncio.create_task(asked(here)) for _ in range(100)]
+        await here.server.demand_other_than({})
+        done, waiting = await asyncio.wait(held, timeout=NOW_S)
+        assert {task.result()[0].header("x-origin") for task in done} == {"toys"}
+        publish(here, shop(rule, awake={"toys": toys.port, "cart": app.port}))
+        assert {(await task)[0].header("x-origin") for task in waiting} == {"app"}
+
+
+async def test_two_shares_that_both_sleep_wake_one_by_one(here: House, app: Origin) -> None:
+    rule = shares("cart", "pay")
+    async with origin("pay") as pay:
+        publish(here, shop(rule, asleep=(CART, PAY)))
+        await here.booted()
+        held = [asyncio.create_task(asked(here)) for _ in range(40)]
+        await eventually(lambda: len(here.server.demand()) == 2)
+        publish(here, shop(rule, awake={"cart": app.port}, asleep=(PAY,)))
+        done, waiting = await asyncio.wait(held, timeout=NOW_S)
+        publish(here, shop(rule, awake={"cart": app.port, "pay": pay.port}))
+        late = [(await task)[0].header("x-origin") for task in waiting]
+        assert Counter(task.result()[0].header("x-origin") for task in done) == {"app": len(done)}
+        assert Counter(late) == {"pay": len(late)}
+
+
+def test_a_route_is_the_same_whether_its_origin_sleeps_or_not() -> None:
+    asleep, awake = translate(shop(shares("cart"), asleep=(CART,))), translate(shop(shares("cart"), awake={"cart": 1}))
+    assert asleep.fleets[FLEET][ROUTES] == awake.fleets[FLEET][ROUTES]
