@@ -17,6 +17,7 @@ from edgerun.api.meta import ObjectKey
 from edgerun.infra.kubernetes.client import Client
 from support import chart, hurried
 from support.apiserver import ApiServer, edge_route
+from support.edits import edited, respecified
 from support.fates import Mortal, outcome, repeated
 from support.faults import Passing, error
 from support.installation import origin_service
@@ -57,7 +58,7 @@ async def test_an_operator_that_is_killed_at_each_of_its_first_writes_makes_a_wh
         mortal = Mortal(scene.operator)
         scene.operator.api.tamper = mortal.tamper
         await mortal.lives()
-        assert mortal.deaths >= 8
+        assert mortal.deaths >= 5  # writes that are under way together are one
         assert await outcome(scene) == undisturbed
         assert not repeated(scene.written)
 
@@ -98,10 +99,8 @@ async def change(scene: Scene) -> None:
     client = scene.client
     for kind in ("EdgeRoute", "OriginService"):
         await scene.delete(kind, "old")
-    route = await client.get(scene.key("EdgeRoute", "changing"))
-    await client.replace({**route, "spec": {**route["spec"], "hostnames": ["changed.example"]}})
-    service = await client.get(scene.key("OriginService", "changing"))
-    await client.replace({**service, "spec": {**service["spec"], "scaling": {"minScale": 2}}})
+    await respecified(client, scene.key("EdgeRoute", "changing"), hostnames=["changed.example"])
+    await respecified(client, scene.key("OriginService", "changing"), scaling={"minScale": 2})
     await client.create(origin_service(scene.place.shop, "new"))
     await client.create(to_origin(scene.place.shop, "new"))
 
@@ -286,9 +285,9 @@ async def test_what_nobody_can_apply_disturbs_no_other_and_what_it_was_before_go
 ) -> None:
     async with under_load(server, client, namespace) as scene:
         began = time.monotonic()
-        service = await client.get(scene.key("OriginService", "cart"))
-        service["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDirectory": {}}]
-        await client.replace(service)
+        volumes = [{"name": "data", "emptyDirectory": {}}]
+        key = scene.key("OriginService", "cart")
+        await edited(client, key, lambda found: found["spec"]["template"]["spec"].update(volumes=volumes))
         await scene.says("OriginService", "cart", "ContainerHealthy", "NotApplied")
         await scene.operator.kill()
         await scene.operator.start()

@@ -21,6 +21,7 @@ from edgerun.translate.world import Referred
 from support import chart
 from support.apiserver import ApiServer
 from support.chart import kubectl
+from support.edits import edited
 from support.installation import Installation, install, operating
 from support.installation import origin_service as made
 from support.poll import eventually
@@ -284,9 +285,11 @@ async def test_a_secret_that_changes_with_its_template_is_seen_at_once(
         monkeypatch.setattr(references, "PERIOD_S", 10 * WITHIN_S)
         await asyncio.sleep(QUIET_S)  # the next look is far away now
         second = await cart.write("two")
-        service = dict(await cart.client.get(cart.origin))
-        service["spec"]["template"]["spec"]["containers"][0]["image"] = "shop/cart:2"
-        await cart.client.replace(service)
+        await edited(
+            cart.client,
+            cart.origin,
+            lambda found: found["spec"]["template"]["spec"]["containers"][0].update(image="shop/cart:2"),
+        )
         cart.deployment = cart.deployment._replace(name="cart-00002")
         after = await cart.notes(second)
         (container,) = after["spec"]["template"]["spec"]["containers"]

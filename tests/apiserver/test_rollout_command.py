@@ -16,6 +16,7 @@ from edgerun.infra.kubernetes.client import Client, Object, access
 from edgerun.translate.revisions.wishes import ORDER
 from support import chart
 from support.apiserver import ApiServer, kubeconfig
+from support.edits import edited
 from support.faults import FaultyApi, Passing
 from support.poll import eventually
 from support.scene import WITHIN_S, Scene, under_load
@@ -100,8 +101,8 @@ async def test_the_status_is_read_from_the_service_and_its_revisions(rollout: Ro
 async def test_an_order_is_an_annotation_beside_those_of_others(
     rollout: Rollout, rolling: ObjectKey, client: Client, verb: str
 ) -> None:
+    await edited(client, rolling, lambda found: found["metadata"].update(annotations={"team": "blue"}))
     before = await client.get(rolling)
-    await client.replace({**before, "metadata": {**before["metadata"], "annotations": {"team": "blue"}}})
     said = await rollout(verb)
     assert said.code == 0, said.err
     assert said.out.startswith(f"{TWO} is to get ")

@@ -27,6 +27,7 @@ from edgerun.runtime.cluster import ClusterRuntime
 from edgerun.translate import edges
 from support import chart
 from support.apiserver import ApiServer, edge_route
+from support.edits import edited, respecified
 from support.faults import FaultyApi
 from support.installation import (
     POD_IP,
@@ -229,13 +230,13 @@ async def test_a_guard_has_its_configuration_and_its_closed_door_for_as_long_as_
         await client.delete(policy, closed["metadata"]["uid"])
         assert (await there(client, policy))["spec"] == closed["spec"]
 
-        await client.replace(with_spec(await client.get(key), guard="Disabled"))
+        await respecified(client, key, guard="Disabled")
         await gone(client, config)
         await becomes(client, policy, lambda raw: port_of(raw) == 8080, "the edge goes to the app itself")
-        await client.replace(with_spec(await client.get(key), guard="Enabled", access={"ingress": "All"}))
+        await respecified(client, key, guard="Enabled", access={"ingress": "All"})
         await gone(client, policy)
         await there(client, config)
-        await client.replace(with_spec(await client.get(key), access={"ingress": "Edge"}))
+        await respecified(client, key, access={"ingress": "Edge"})
         await there(client, policy)
         await becomes(client, policy, lambda raw: port_of(raw) == GUARD_PORT, "only the guard is asked")
 
@@ -338,9 +339,8 @@ async def test_what_the_server_refuses_is_in_the_condition_in_the_servers_words(
         assert said.startswith("the API server does not take Deployment "), said
         assert '.volumes[name="data"].emptyDirectory: field not declared in schema' in said
         await there(client, ObjectKey("Deployment", place.shop, "good-00001"))
-        service = await client.get(key)
-        service["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
-        await client.replace(service)
+        volumes = [{"name": "data", "emptyDir": {}}]
+        await edited(client, key, lambda found: found["spec"]["template"]["spec"].update(volumes=volumes))
         await there(client, ObjectKey("Deployment", place.shop, "cart-00002"))
         await becomes(
             client,
@@ -374,21 +374,22 @@ async def test_one_that_was_deleted_and_made_anew_is_judged_anew(place: Installa
         assert condition(route, "ResolvedRefs")["reason"] == "OriginNotFound"
 
 
+def scaled_by(proxy: dict[str, Any], **how: Any) -> None:
+    """By that alone."""
+    kept = {name: value for name, value in proxy["spec"].items() if name not in ("autoscaling", "replicas")}
+    proxy["spec"] = {**kept, **how}
+
+
 async def test_an_autoscaler_finds_as_many_replicas_as_there_were(place: Installation, client: Client) -> None:
     await client.create(edge_proxy("blue", replicas=5))
+    blue = ObjectKey("EdgeProxy", "", "blue")
     key, scaler = place.key("Deployment", "edge-blue"), place.key("HorizontalPodAutoscaler", "edge-blue")
     async with operating(place.settings()):
         await there(client, key)
-        proxy = dict(await client.get(ObjectKey("EdgeProxy", "", "blue")))
-        proxy["spec"] = {**proxy["spec"], "autoscaling": {"minReplicas": 2, "maxReplicas": 10}}
-        del proxy["spec"]["replicas"]
-        await client.replace(proxy)
+        await edited(client, blue, partial(scaled_by, autoscaling={"minReplicas": 2, "maxReplicas": 10}))
         await there(client, scaler)
         assert (await client.get(key))["spec"]["replicas"] == 5, "traffic is not to be served by one alone meanwhile"
-        proxy = dict(await client.get(ObjectKey("EdgeProxy", "", "blue")))
-        proxy["spec"] = {**proxy["spec"], "replicas": 3}
-        del proxy["spec"]["autoscaling"]
-        await client.replace(proxy)
+        await edited(client, blue, partial(scaled_by, replicas=3))
         await gone(client, scaler)
         await becomes(client, key, lambda raw: raw["spec"]["replicas"] == 3, "they are ours again")
 
@@ -496,8 +497,7 @@ async def test_what_serves_in_the_place_of_a_refused_version_serves_on_after_a_r
     async with operating(settings) as first:
         await becomes(client, route_key(place), lambda raw: bool(condition(raw, "Accepted")), "taken")
         worse = [{"matches": [{"path": {"type": "RegularExpression", "value": "("}}], "respond": {"status": 200}}]
-        newest = await client.get(route_key(place))
-        await client.replace({**newest, "spec": {**newest["spec"], "rules": worse}})
+        await respecified(client, route_key(place), rules=worse)
         refused = await becomes(
             client, route_key(place), lambda raw: condition(raw, "Accepted").get("status") == "False", "refused"
         )
