@@ -151,7 +151,7 @@ def by_hand(shop: Shop, moments: Moments, names: Sequence[str]) -> list[Start]:
         return start(moments, name, began, answered)
 
     found = together([partial(make, name) for name in names])
-    shop.kubectl("delete", "pod", *names, "--wait=true")
+    shop.kubectl("delete", "pod", *names, "--now")
     return found
 
 
