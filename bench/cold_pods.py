@@ -100,7 +100,7 @@ def measured() -> list[dict[str, Any]]:
                     for number in AT_ONCE:
                         for names in groups(number):
                             found.setdefault((number, kind), []).extend(woken(shop, edge, moments, names))
-                            hands = [f"{one}-{len(found[number, kind])}" for one in names]
+                            hands = [f"{one}-{number}-{len(found[number, kind])}" for one in names]  # never one again
                             found.setdefault((number, BY_HAND), []).extend(by_hand(shop, moments, hands))
     return [row(number, kind, found) for number in AT_ONCE for kind in (BY_HAND, *KINDS)]
 
