@@ -1,9 +1,11 @@
-"""Which `edgerun local` is meant by a folder."""
+"""Which `edgerun local` is meant by a folder, and what it answers."""
 
 from pathlib import Path
 
 from ..errors import NotRunningError, SettingsError
-from ..infra.local import instance
+from ..infra.local import control, instance
+
+ANSWER_WITHIN_S = 5.0
 
 
 def one(directory: Path) -> instance.Instance:
@@ -19,3 +21,12 @@ def one(directory: Path) -> instance.Instance:
             f"{len(found)} instances serve {directory} (pids {pids}), each with a state of its own; end all but one"
         )
     return found[0]
+
+
+async def answer(running: instance.Instance, *words: str) -> bytes:
+    """What it says to these words. Raises NotRunningError when it says nothing."""
+    try:
+        return await control.fetch(running.control_socket, ANSWER_WITHIN_S, " ".join(words))
+    except (OSError, TimeoutError) as error:
+        said = f"the instance on {running.dir} (pid {running.pid}) does not answer: {error}"
+        raise NotRunningError(said) from error

@@ -6,13 +6,11 @@ import msgspec
 
 from ..credentials.keyring import POLICY
 from ..credentials.listing import Listing
-from ..errors import NotRunningError, SettingsError
-from ..infra.local import control, instance
+from ..errors import SettingsError
+from ..infra.local import instance
 from ..runtime.key_desk import ASKED, Reply
 from . import local_instances
 from .keychain import Operator
-
-ANSWER_WITHIN_S = 5.0
 
 
 class LocalKeys:
@@ -32,12 +30,7 @@ class LocalKeys:
         return Operator(POLICY.interval, runs=True, public=False)
 
     async def _asked(self, *words: str) -> Listing:
-        one = self._running
-        try:
-            answer = await control.fetch(one.control_socket, ANSWER_WITHIN_S, " ".join((ASKED, *words)))
-        except (OSError, TimeoutError) as error:
-            raise NotRunningError(f"the instance on {one.dir} (pid {one.pid}) does not answer: {error}") from error
-        reply = msgspec.json.decode(answer, type=Reply)
+        reply = msgspec.json.decode(await local_instances.answer(self._running, ASKED, *words), type=Reply)
         if reply.problem:
             raise SettingsError(reply.problem)
         return reply.listing

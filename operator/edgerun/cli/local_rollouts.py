@@ -4,14 +4,12 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import NotRunningError, SettingsError
-from ..infra.local import control, instance
+from ..errors import SettingsError
+from ..infra.local import instance
 from ..runtime.rollout_desk import ASKED, Reply
 from ..translate.revisions.judgement import Order
 from . import local_instances
 from .rollouts import Seen, seen
-
-ANSWER_WITHIN_S = 5.0
 
 
 class LocalRollouts:
@@ -33,12 +31,7 @@ class LocalRollouts:
         )
 
     async def _asked(self, *words: str) -> Reply:
-        one = self._running
-        try:
-            answer = await control.fetch(one.control_socket, ANSWER_WITHIN_S, " ".join((ASKED, *words)))
-        except (OSError, TimeoutError) as error:
-            raise NotRunningError(f"the instance on {one.dir} (pid {one.pid}) does not answer: {error}") from error
-        reply = msgspec.json.decode(answer, type=Reply)
+        reply = msgspec.json.decode(await local_instances.answer(self._running, ASKED, *words), type=Reply)
         if reply.problem:
             raise SettingsError(reply.problem)
         return reply
