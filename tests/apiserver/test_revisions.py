@@ -5,12 +5,14 @@ Nothing behind the API server makes pods: those that there are say that they are
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from edgerun.errors import ConflictError, NotFoundError
+from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
+from support.edits import edited
 from support.installation import origin_service
 from support.poll import eventually
 from support.scene import WITHIN_S, Object, Scene, premises
@@ -19,18 +21,13 @@ pytestmark = pytest.mark.timeout(150)
 
 
 async def runs(scene: Scene, image: str) -> None:
-    """As `kubectl edit` does, which is told when somebody has written meanwhile."""
+    """Another template."""
 
-    async def done() -> bool:
-        found = await scene.client.get(scene.key("OriginService", "cart"))
+    def change(found: dict[str, Any]) -> None:
         (container,) = found["spec"]["template"]["spec"]["containers"]
-        template = {"spec": {"containers": [{**container, "image": image}]}}
-        with suppress(ConflictError):
-            await scene.client.replace({**found, "spec": {**found["spec"], "template": template}})
-            return True
-        return False
+        found["spec"]["template"] = {"spec": {"containers": [{**container, "image": image}]}}
 
-    await eventually(done, within_s=5)
+    await edited(scene.client, scene.key("OriginService", "cart"), change)
 
 
 async def ready_pod(scene: Scene, revision: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from edgerun import cli
 from edgerun.api import API_VERSION
 from edgerun.api.meta import ObjectKey
-from edgerun.errors import ConflictError, NotFoundError
+from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client, Object, access
 from edgerun.translate.revisions.wishes import ORDER
 from support import chart
@@ -217,17 +218,11 @@ async def until(rollout: Rollout, text: str) -> Said:
 async def changed(scene: Scene) -> None:
     """Another template, which is to get requests little by little."""
 
-    async def done() -> bool:
-        found = await scene.client.get(scene.key("OriginService", "cart"))
+    def change(found: dict[str, Any]) -> None:
         found["spec"]["template"]["metadata"] = {"labels": {"version": "2"}}
         found["spec"]["rollout"] = {"duration": "30m"}
-        try:
-            await scene.client.replace(found)
-        except ConflictError:
-            return False
-        return True
 
-    await eventually(done, within_s=5)
+    await edited(scene.client, scene.key("OriginService", "cart"), change)
 
 
 async def pod(scene: Scene, name: str) -> None:

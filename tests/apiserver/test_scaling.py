@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from edgerun.errors import ConflictError, NotFoundError
+from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
+from support.edits import respecified
 from support.installation import origin_service
 from support.poll import eventually
 from support.scene import WITHIN_S, Object, Scene, premises, under_load
@@ -24,21 +25,7 @@ SCALED = re.compile(
 
 async def scaled(scene: Scene, **scaling: Any) -> None:
     """Edit how the origin is scaled."""
-    await edited(scene, "OriginService", scaling=scaling)
-
-
-async def edited(scene: Scene, kind: str, **spec: Any) -> None:
-    """As `kubectl edit` does, which is told when somebody has written meanwhile: the operator, a status."""
-
-    async def done() -> bool:
-        found = await scene.client.get(scene.key(kind, "cart" if kind == "OriginService" else "cart-00001"))
-        try:
-            await scene.client.replace({**found, "spec": {**found["spec"], **spec}})
-        except ConflictError:
-            return False
-        return True
-
-    await eventually(done, within_s=5)
+    await respecified(scene.client, scene.key("OriginService", "cart"), scaling=scaling)
 
 
 async def until_wanted(scene: Scene, replicas: int) -> Object:
@@ -106,7 +93,7 @@ async def test_where_no_edge_reports_what_runs_stays_and_bounds_hold_all_the_sam
         await asyncio.sleep(4)
         assert written(scene) == before
         await until_wanted(scene, 8)
-        await edited(scene, "Deployment", replicas=2)
+        await respecified(scene.client, scene.key("Deployment", "cart-00001"), replicas=2)
         await until_wanted(scene, 2)
         await scaled(scene, minScale=1, maxScale=1)
         await until_wanted(scene, 1)
