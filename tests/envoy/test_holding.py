@@ -95,7 +95,7 @@ async def test_who_waits_no_longer_than_its_route_allows_is_told_to_come_again(h
     await here.booted()
     answer, took_s = await asked(here)
     assert (answer.status, answer.header("retry-after"), answer.body) == (503, "5", IN_VAIN_BODY)
-    assert 0.3 <= took_s < NOW_S
+    assert 0.2 < took_s < NOW_S  # not at once, and not after the 15 s that Envoy would wait by itself
 
 
 async def test_who_waits_for_what_will_not_come_is_told_at_once(here: House) -> None:
