@@ -16,13 +16,13 @@ from ..credentials.keyring import POLICY, revoke, rotate
 from ..credentials.keys import KeySet, decoded, new_private
 from ..credentials.keystore import Change, changed
 from ..credentials.listing import Listing, listing
-from ..errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
+from ..errors import ApiError, InvalidError, NotFoundError
 from ..infra.kubernetes.client import Client, Object, connected
 from ..infra.kubernetes.vault import TIMEOUT_S, SecretVault
+from .api_errors import explained
 from .keychain import Operator
 
 _INTERVAL = "--key-interval="
-_UNAUTHORIZED = 401
 
 
 class Place(NamedTuple):
@@ -102,29 +102,14 @@ class ClusterKeys:
 def _explained(place: Place) -> Iterator[None]:
     secret = f"Secret {place.namespace}/{place.secret}"
     try:
-        yield
+        with explained(secret, role=f"--namespace {place.namespace} --role={place.secret}"):
+            yield
     except NotFoundError as error:
         raise NotFoundError(
             f"there is no {secret}, which an operator makes when it first runs; if yours is installed elsewhere, name "
             "its namespace with --namespace, and its Deployment with --name",
             status=error.status,
         ) from error
-    except ForbiddenError as error:
-        raise ForbiddenError(f"{error}; {_rights(place, error)}", status=error.status) from error
-    except ConflictError as error:
-        raise ConflictError(f"{secret} is written by others all the time; try again", status=error.status) from error
-    except UnavailableError as error:
-        ways = "choose another cluster with --kubeconfig FILE or --context NAME"
-        raise UnavailableError(
-            f"{error}; see what `kubectl cluster-info` says, or {ways}", status=error.status
-        ) from error
-
-
-def _rights(place: Place, error: ForbiddenError) -> str:
-    if error.status == _UNAUTHORIZED:
-        return "log in to the cluster, or choose another one with --kubeconfig FILE or --context NAME"
-    role = f"--namespace {place.namespace} --role={place.name}-keys"
-    return f"an administrator can allow it: kubectl create rolebinding NAME {role} --user=USER"
 
 
 def _interval(deployment: Object) -> timedelta:

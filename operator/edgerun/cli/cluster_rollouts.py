@@ -4,22 +4,22 @@ What is ordered is an annotation of the OriginService, and `spec.traffic` is its
 what was read, so that nothing that others write meanwhile is lost.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from ..api import originrevision, originservice
 from ..api.meta import ObjectKey
-from ..errors import ApiError, ConflictError, ForbiddenError, NotFoundError, SettingsError, UnavailableError
+from ..errors import ApiError, ConflictError, NotFoundError, SettingsError
 from ..infra.kubernetes.client import Client, Object, connected
 from ..translate.labels import ORIGIN_SERVICE
 from ..translate.revisions.judgement import Order
 from ..translate.revisions.wishes import ORDER
+from .api_errors import explained
 from .rollouts import Seen, seen
 
 ATTEMPTS = 5  # against others who write
-_UNAUTHORIZED = 401
 
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -38,7 +38,7 @@ class ClusterRollouts:
         self._client, self._key = client, key
 
     async def seen(self) -> Seen:
-        with _explained(self._key):
+        with self._explained():
             service = await self._got()
             revisions = await self._client.list_(
                 originrevision.KIND,
@@ -55,7 +55,7 @@ class ClusterRollouts:
         await self._edited(lambda raw: raw["spec"].update(traffic=_leading(raw["spec"], revision)))
 
     async def _edited(self, edit: Edit) -> None:
-        with _explained(self._key):
+        with self._explained():
             for attempt in range(1, ATTEMPTS + 1):
                 raw = dict(await self._got())
                 edit(raw)
@@ -66,6 +66,9 @@ class ClusterRollouts:
                         raise
                 else:
                     return
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(str(self._key), role=f"--namespace {self._key.namespace} --clusterrole=edit")
 
     async def _got(self) -> Object:
         try:
@@ -93,24 +96,3 @@ def _leading(spec: Object, revision: str) -> list[dict[str, Any]]:
     """All requests to `revision`; whoever has a tag keeps it."""
     tagged = [{**one, "percent": 0} for one in spec.get("traffic") or () if one.get("tag")]
     return [{"revisionName": revision, "percent": 100}, *tagged]
-
-
-@contextmanager
-def _explained(key: ObjectKey) -> Iterator[None]:
-    try:
-        yield
-    except ForbiddenError as error:
-        ways = "choose another one with --kubeconfig FILE or --context NAME"
-        if error.status == _UNAUTHORIZED:
-            raise ForbiddenError(f"{error}; log in to the cluster, or {ways}", status=error.status) from error
-        role = f"--namespace {key.namespace} --clusterrole=edit --user=USER"
-        raise ForbiddenError(
-            f"{error}; an administrator can allow it: kubectl create rolebinding NAME {role}", status=error.status
-        ) from error
-    except ConflictError as error:
-        raise ConflictError(f"{key} is written by others all the time; try again", status=error.status) from error
-    except UnavailableError as error:
-        ways = "choose another cluster with --kubeconfig FILE or --context NAME"
-        raise UnavailableError(
-            f"{error}; see what `kubectl cluster-info` says, or {ways}", status=error.status
-        ) from error
