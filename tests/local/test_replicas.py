@@ -1,10 +1,11 @@
 """The replicas of one revision: how many run, from none on, and which ones leave."""
 
 import asyncio
+from dataclasses import replace
 
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.world import OriginObservation
-from local.harness import House, ask, origin, steadily
+from local.harness import House, ask, origin, revision, steadily
 from support.poll import eventually
 
 
@@ -60,6 +61,14 @@ async def test_a_revision_may_have_none_and_then_has_no_process(house: House) ->
     house.apply(origin(), replicas=0)
     await until_asleep(house)
     assert len(house.observations()) == 1
+
+
+async def test_it_tells_the_epoch_that_it_was_told(house: House) -> None:
+    house.apply(origin())
+    assert (await until_serving(house, 1)).epoch == 0
+    house.apply(replace(revision(origin()), epoch=7, before=3))
+    told = await house.until(lambda seen: seen.epoch == 7)
+    assert (told.before, len(told.endpoints)) == (3, 1)
 
 
 async def test_none_become_three_and_none_again(house: House) -> None:

@@ -1,11 +1,12 @@
 """Puts revisions to rest that have no load, and wakes those that a request waits for: what becomes of their epochs.
 
-Zero is reached in an order that loses no request. Routes lead to a name that is not there yet (CLOSING); all proxies
-have acknowledged that, and since then have had nothing under way to the cluster of before; only then it goes, and the
-replicas with it (ASLEEP). A proxy that is stuck, new or silent holds that up. Who asks for the name meanwhile gets it
-at once, with the replicas that are still there; and while requests are under way to the cluster of before, it stays
-beside the new one. Later, one question starts replicas, however many wait (WAKING), and with the first endpoint the
-cluster is there (AWAKE).
+Zero is reached in an order that loses no request. The next name is written where another control plane reads it, which
+could not answer for a name that it does not know. Then routes lead to that name, which is not there yet (CLOSING); all
+proxies have acknowledged that, and since then have had nothing under way to the cluster of before; only then it goes,
+and the replicas with it (ASLEEP). A proxy that is stuck, new or silent holds that up. Who asks for the name meanwhile
+gets it at once, with the replicas that are still there; and while requests are under way to the cluster of before, it
+stays beside the new one, also under another control plane. Later, one question starts replicas, however many wait
+(WAKING), and with the first endpoint the cluster is there (AWAKE).
 
 Envoy asks for a name once in its life, and does not say that nobody waits any more. So each time of sleep has a name of
 its own, and a client that left wakes a revision all the same, but once.
@@ -18,7 +19,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..api import originservice
 from ..api.durations import seconds
@@ -106,13 +107,16 @@ class Waking:
 
     def rest(self, key: ObjectKey, service: OriginService) -> None:
         """The autoscaler wants no replica of this revision: the first step to that, when it is time for it."""
+        observed = self.store.observations.get(key)
+        if observed is None:
+            return
         life, epoch = self._life(key), self._epoch(key)
-        if epoch != Epoch(epoch.number) or self._need(key, service).least:
+        if epoch.cold or epoch.before is not None or self._need(key, service).least:
             return
         activity = Activity.ACTIVATING if life.ready_since is None else Activity.ACTIVE
         since = max(life.since, life.ready_since or life.since)
         if _verdict(service, activity, self.clock() - since).wanted == 0:
-            self._turn(key, Epoch(self._fresh(epoch), Sleep.CLOSING, before=epoch.number))
+            self._turn(key, self._renamed(epoch, observed, Sleep.CLOSING))
 
     def _look(self, key: ObjectKey, asked: Set[tuple[ObjectKey, int]]) -> None:
         service = self._service(key)
@@ -127,7 +131,8 @@ class Waking:
         if after != epoch:
             began = life.since
             self._turn(key, after)
-            self._carry_out(key, service, epoch, after, now - began)
+            if after.sleep is not epoch.sleep:
+                self._carry_out(key, service, epoch, after, now - began)
 
     def _next(self, key: ObjectKey, service: OriginService, *, wanted: bool) -> Epoch:
         """The epoch that follows; the same one when nothing does. It is `wanted` when a request waits for it."""
@@ -138,8 +143,8 @@ class Waking:
         match epoch.sleep:
             case Sleep.AWAKE if self._is_over(key, epoch, life):
                 return Epoch(epoch.number)
-            case Sleep.AWAKE if epoch.before is None and not need.least and _is_stopped(observed):
-                return Epoch(self._fresh(epoch), Sleep.ASLEEP)  # before this process began, or there was anything
+            case Sleep.AWAKE if epoch.before is None and not need.least and observed.stopped:
+                return self._renamed(epoch, observed, Sleep.ASLEEP)  # before this process began, or there was anything
             case Sleep.CLOSING if (wanted or need.least) and observed.endpoints:
                 return Epoch(epoch.number, before=epoch.before)
             case Sleep.CLOSING if wanted or need.least:
@@ -151,8 +156,16 @@ class Waking:
             case Sleep.ASLEEP if life.empty and (wanted or need.least):
                 return Epoch(epoch.number, Sleep.WAKING)
             case Sleep.WAKING if not need.least and self._is_hopeless(service, life):
-                return Epoch(self._fresh(epoch), Sleep.ASLEEP)
+                return self._renamed(epoch, observed, Sleep.ASLEEP)
         return epoch
+
+    def _renamed(self, epoch: Epoch, observed: OriginObservation, sleep: Sleep) -> Epoch:
+        """With a name that no proxy has asked for, as soon as another control plane would read it."""
+        if not epoch.next:
+            return replace(epoch, next=max(self.stamp(), epoch.number + 1))
+        if observed.epoch != epoch.next:
+            return epoch
+        return Epoch(epoch.next, sleep, before=epoch.number if sleep is Sleep.CLOSING else None)
 
     def _turn(self, key: ObjectKey, after: Epoch) -> None:
         life, before = self._lives[key], self._epoch(key)
@@ -217,7 +230,8 @@ class Waking:
         observed = self.store.observations.get(key)
         if observed and observed.epoch:
             sleep = Sleep.AWAKE if observed.endpoints else Sleep.ASLEEP if _is_empty(observed) else Sleep.WAKING
-            self._turn(key, Epoch(observed.epoch, sleep))
+            before = observed.before if sleep is Sleep.AWAKE else None  # else nobody could answer what is under way
+            self._turn(key, Epoch(observed.epoch, sleep, before))
 
     def _service(self, key: ObjectKey) -> OriginService | None:
         revision = self.store.revisions.get(key)
@@ -233,13 +247,6 @@ class Waking:
             return Need(key.name, Role.ROUTED, service.spec.scaling.min_scale, reachable=True)
         starts = Need(key.name, Role.STARTING, 1, reachable=False)
         return next((need for need in outcome.needs if need.revision_name == key.name), starts)
-
-    def _fresh(self, epoch: Epoch) -> int:
-        return max(self.stamp(), epoch.number + 1)
-
-
-def _is_stopped(observed: OriginObservation) -> bool:
-    return observed.replicas == 0 and not observed.endpoints
 
 
 def _is_empty(observed: OriginObservation | None) -> bool:

@@ -17,7 +17,7 @@ from ..api.originservice import GUARD_CONTAINER, GUARD_PORT, OriginService
 from ..api.pods import ContainerStatus, Deployment, Pod, PodSpec, Terminated, Waiting, found
 from ..api.templates import Probe
 from .doors import Door, door
-from .labels import EPOCH, revision_selector
+from .labels import EPOCH, EPOCH_BEFORE, revision_selector
 from .phases import OriginPhase
 from .references import MARK, located, mounted, rolled
 from .workloads import PORT, PROGRESS_DEADLINE_S, SERVICE
@@ -70,9 +70,14 @@ def origin_observation(
     made_with = rolled(there)
     newest = [pod for pod in mine if pod.metadata.annotations.get(MARK, "") == made_with.mark]
     phase, reason, message = _state(service, there, newest, answered)
-    epoch, replicas = there.metadata.annotations.get(EPOCH, ""), there.spec.replicas
-    number = int(epoch) if epoch.isdecimal() else 0
-    return OriginObservation(phase, endpoints(service, mine, answered), reason, message, made_with, replicas, number)
+    epoch, before = _number(there, EPOCH), _number(there, EPOCH_BEFORE)
+    ready, replicas = endpoints(service, mine, answered), there.spec.replicas
+    return OriginObservation(phase, ready, reason, message, made_with, replicas, epoch or 0, before)
+
+
+def _number(there: Deployment, annotation: str) -> int | None:
+    written = there.metadata.annotations.get(annotation, "")
+    return int(written) if written.isdecimal() else None
 
 
 _NOT_THERE = "the Deployment of this revision is not there yet"

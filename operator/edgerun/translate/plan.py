@@ -86,12 +86,13 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Running:
     """A revision that is there: `key` is the OriginRevision's, and `service` has its template in the place of the
-    newest one. `epoch` is what whoever leads next has to go on from."""
+    newest one. `epoch` and the one `before` are what whoever leads next has to go on from."""
 
     key: ObjectKey
     service: OriginService
     replicas: int
     epoch: int = 0
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .revisions.follow import Outcome
 from .revisions.replicas import Need, Role
 from .revisions.revision import Revision
 from .revisions.wishes import first_look
-from .world import AWAKE, Sleep, World
+from .world import AWAKE, Epoch, OriginObservation, Sleep, World
 
 LOCAL_MOST = 10  # processes of one revision, on a machine that has other things to do
 
@@ -42,7 +42,7 @@ def running(service: OriginService, world: World) -> Iterator[Running]:
     for revision in looked.present:
         key = revision_key(service.key, revision.name)
         replicas = _replicas(service, revision, needs.get(revision.name), world)
-        yield Running(key, as_revision(service, revision.template), replicas, world.epochs.get(key, AWAKE).number)
+        yield Running(key, as_revision(service, revision.template), replicas, *world.epochs.get(key, AWAKE).told)
 
 
 def as_revision(service: OriginService, template: Template) -> OriginService:
@@ -65,12 +65,18 @@ def _replicas(service: OriginService, revision: Revision, need: Need | None, wor
         return least
     key = revision_key(service.key, revision.name)
     epoch = world.epochs.get(key, AWAKE)
-    if epoch.sleep is Sleep.ASLEEP and role is not Role.STARTING:
-        return 0
     observed = world.observations.get(key)
+    rests = epoch.sleep is Sleep.ASLEEP or (not least and _falls_asleep(epoch, observed))
+    if rests and role is not Role.STARTING:
+        return 0
     before = observed.replicas if observed and observed.replicas else _first(service, world)
     least = max(least, (service.spec.scaling.activation_scale or 1) if epoch.sleep is Sleep.WAKING else 1)
     return within(service, world.scales.get(key, before), least=least, local=world.installation is None)
+
+
+def _falls_asleep(epoch: Epoch, observed: OriginObservation | None) -> bool:
+    """Whether nothing runs any more, and the name is being written that requests are to be held for."""
+    return bool(epoch.sleep is Sleep.AWAKE and epoch.next and observed and observed.stopped)
 
 
 def _first(service: OriginService, world: World) -> int:

@@ -18,7 +18,7 @@ from ..api.originrevision import OriginRevisionSpec
 from ..api.originservice import KIND, OriginService
 from ..api.templates import DEFAULT_CONTAINER_PORT, Container, ContainerPort, PodSpec, Probe
 from .guard_pods import Sidecar, pause_s
-from .labels import EPOCH, origin_labels, origin_object_name, revision_labels, revision_selector
+from .labels import EPOCH, EPOCH_BEFORE, origin_labels, origin_object_name, revision_labels, revision_selector
 from .plan import Running
 from .references import MARK, RECORD, record
 from .revisions.revision import Revision
@@ -40,6 +40,8 @@ def origin_deployment(run: Running, rolled: Rolled = _NEW, *, sidecar: Sidecar |
     annotations = {RECORD: record(rolled.versions)} if rolled.versions else {}
     if run.epoch:
         annotations[EPOCH] = str(run.epoch)
+    if run.before is not None:
+        annotations[EPOCH_BEFORE] = str(run.before)
     if annotations:
         made["metadata"]["annotations"] = annotations
     spec = {

@@ -101,7 +101,8 @@ class OriginObservation:
 
     `reason` is CamelCase (CrashLoopBackOff, NotListening, CommandNotFound, ...); `message` carries the last words of
     the process. `replicas` is how many the infrastructure was last told to run, None before it was told; `epoch` is the
-    number of the last one that it was told.
+    number of the last one that it was told, and `before` that of the one before, as long as requests may be under way
+    to it.
     """
 
     phase: OriginPhase
@@ -111,6 +112,12 @@ class OriginObservation:
     rolled: Rolled = Rolled()
     replicas: int | None = None
     epoch: int = 0
+    before: int | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing runs, and nothing is to."""
+        return self.replicas == 0 and not self.endpoints
 
 
 class Sleep(StrEnum):
@@ -127,12 +134,19 @@ class Epoch:
     """Envoy asks for a cluster once in its life, so each time a revision goes to zero its cluster gets another name.
 
     `number` is in that name from the first time on. It is the cluster that routes lead to: not there yet while the
-    revision is not AWAKE. `before` is the number of the one that requests under way still have.
+    revision is not AWAKE. `before` is the number of the one that requests under way still have. `next` is that of one
+    that no proxy has heard of, and that may begin once it is written where another control plane reads it; 0 is none.
     """
 
     number: int = 0
     sleep: Sleep = Sleep.AWAKE
     before: int | None = None
+    next: int = 0
+
+    @property
+    def told(self) -> tuple[int, int | None]:
+        """The number and the one before that whoever leads next has to go on from."""
+        return (self.next, self.number) if self.next else (self.number, self.before)
 
     @property
     def cold(self) -> bool:

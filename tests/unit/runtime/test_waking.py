@@ -1,8 +1,9 @@
 """Revisions that go to sleep and wake, through every order of requests, proxies, pods, reports and control planes.
 
 The edges are models of what was measured of Envoy: each asks for a name once in its life, repeats all of them when it
-comes back, takes what is published in the order in which the session sends it, and holds what it has no cluster for.
-All else is real. Nothing may be lost: a request is answered by a pod that is there, now or later.
+comes back, takes what is published in the order in which the session sends it, holds what it has no cluster for, and
+reports nothing of a cluster that is gone, whatever is still under way to it. All else is real. Nothing may be lost: a
+request is answered by a pod that is there, now or later.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_pb2
 from hypothesis import HealthCheck, settings
@@ -27,7 +29,7 @@ from edgerun.runtime.revising import Revising
 from edgerun.runtime.scaling import Scaled, Scaling
 from edgerun.runtime.waking import Waking
 from edgerun.sources.store import Seen
-from edgerun.translate.names import revision_key
+from edgerun.translate.names import called, revision_key
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.plan import CLUSTER, ENDPOINTS, ROUTES, Plan
 from edgerun.translate.statuses import origin_status
@@ -114,7 +116,7 @@ class Envoy:
         self.connected, self.reports_at, self.streams = True, now + LOST_REPORTS_S, self.streams + 1
 
     def report(self) -> Report:
-        names = {name for name, _ in self.under_way} | set(self.issued)
+        names = ({name for name, _ in self.under_way} | set(self.issued)) & self.clusters.keys()
         parts = []
         for name in names:
             now = sum(count for (cluster, _), count in self.under_way.items() if cluster == name)
@@ -190,7 +192,7 @@ class Plane:
 
     def _act(self, plan: Plan) -> None:
         for run in plan.running:
-            self.shop.wanted, self.shop.number = run.replicas, run.epoch
+            self.shop.noted = Deployment(run.replicas, run.epoch, run.before)
 
     def _sent(self, published: Published) -> None:
         fleet = published.plan.fleets[FLEET]
@@ -202,16 +204,25 @@ async def _takes_all(world: World, edge: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    replicas: int | None = None
+    epoch: int = 0
+    before: int | None = None
+
+
 @dataclass(slots=True)
 class Shop:
-    """`wanted` and `number` are what the Deployment says, `pods` those that are there, by port, and which are ready."""
+    """The Deployment as it is `noted` in the newest plan, and as it is `written`, which alone is there when the control
+    plane is not; `pods` are those that are there, by port, and which are ready. An API server may refuse writing."""
 
     scales: dict[str, Any] = field(default_factory=dict)
     now: float = 1_000.0
     envoys: list[Envoy] = field(default_factory=lambda: [Envoy("one"), Envoy("two")])
     scaled: list[Scaled] = field(default_factory=list)
-    wanted: int = 0
-    number: int = 0
+    noted: Deployment = Deployment()
+    written: Deployment = Deployment()
+    refuses: bool = False
     pods: dict[int, bool] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     answered: int = 0
@@ -238,13 +249,18 @@ class Shop:
         self.plane.waking.look()
         self.plane.settle()
 
+    def writes(self) -> None:
+        if not self.refuses:
+            self.written = self.noted
+
     def deploys(self) -> None:
-        """What is wanted is carried out. Pods that are told to go must not have anything to do any more."""
-        for port in list(self.pods)[self.wanted :]:
+        """What is written is carried out. Pods that are told to go must not have anything to do any more."""
+        wanted = self.written.replicas or 0
+        for port in list(self.pods)[wanted:]:
             del self.pods[port]
             busy = [one.name for one in self.envoys for (_, at), count in one.under_way.items() if at == port and count]
             self.lost += [f"{name} had a request to {port}" for name in busy]
-        while len(self.pods) < self.wanted:
+        while len(self.pods) < wanted:
             self.pods[next(self.ports)] = False
 
     def starts_pods(self) -> None:
@@ -253,8 +269,8 @@ class Shop:
     def observes(self) -> None:
         ready = tuple(Endpoint("10.0.0.1", port) for port, is_ready in self.pods.items() if is_ready)
         phase = OriginPhase.READY if ready and self.pods else OriginPhase.PENDING
-        deployed = len(self.pods)
-        found = OriginObservation(phase, ready, replicas=deployed, epoch=self.number)
+        there = self.written
+        found = OriginObservation(phase, ready, replicas=there.replicas, epoch=there.epoch, before=there.before)
         self.plane.waking.observe(CART, found)
         self.plane.settle()
 
@@ -315,6 +331,7 @@ class Shop:
         for _ in range(seconds):
             self.passes()
             for _ in range(3):
+                self.writes()
                 self.deploys()
                 self.starts_pods()
                 self.observes()
@@ -323,7 +340,7 @@ class Shop:
                 self.looks()
 
     def restarts(self) -> None:
-        """Another control plane, that knows what is observed and no more."""
+        """Another control plane, that knows what is observed and no more: what was noted and not written is lost."""
         for one in self.envoys:
             if one.connected:
                 one.leaves()
@@ -343,6 +360,16 @@ def closing(**scales: Any) -> Shop:
     """No proxy has heard of it yet."""
     shop = Shop(scales)
     while shop.epoch.sleep is Sleep.AWAKE:
+        shop.passes()
+        shop.writes()
+        shop.observes()
+    return shop
+
+
+def prepared(**scales: Any) -> Shop:
+    """The next name is noted, and not written yet."""
+    shop = Shop(scales)
+    while not shop.epoch.next:
         shop.passes()
     return shop
 
@@ -460,6 +487,8 @@ def test_a_replica_that_has_yet_to_go_is_not_taken_for_one_that_was_woken() -> N
     one, other = shop.envoys
     while shop.epoch.sleep is not Sleep.ASLEEP:
         shop.passes()
+        shop.writes()
+        shop.observes()
         for _ in range(3):
             shop.takes(one)
             shop.takes(other)
@@ -507,12 +536,112 @@ def test_a_control_plane_that_begins_anew_goes_on_from_where_another_stopped() -
     assert (shop.epoch.sleep, shop.envoys[0].under_way.total(), shop.lost) == (Sleep.AWAKE, 1, [])
 
 
+def test_no_proxy_hears_of_a_name_before_it_is_written() -> None:
+    shop = prepared()
+    name, shop.refuses = shop.epoch.next, True
+    shop.goes_on(100)
+    assert shop.epoch == Epoch(0, next=name)
+    assert all(one.target in one.clusters for one in shop.envoys)
+    shop.refuses = False
+    shop.until(Sleep.ASLEEP)
+    assert shop.epoch == Epoch(name, Sleep.ASLEEP)
+
+
+def test_load_that_comes_back_before_the_name_is_written_keeps_it_awake() -> None:
+    shop = prepared()
+    name = shop.epoch.next
+    shop.asks(shop.envoys[0])
+    shop.goes_on(60)
+    assert (shop.epoch, shop.written.epoch) == (Epoch(0, next=name), name)
+    shop.answers(shop.envoys[0])
+    shop.until(Sleep.ASLEEP)
+    assert (shop.epoch.number, shop.lost) == (name, [])
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_control_plane_that_ends_when_a_name_was_noted_loses_nothing(written: bool) -> None:
+    shop = prepared()
+    name = shop.epoch.next
+    shop.asks(shop.envoys[0])
+    if written:
+        shop.writes()
+    shop.restarts()
+    assert shop.epoch == (Epoch(name, before=0) if written else AWAKE)
+    for one in shop.envoys:
+        one.comes_back(shop.now)
+    shop.goes_on(60)
+    assert shop.epoch == (Epoch(name, before=0) if written else Epoch(0, next=shop.epoch.next))
+    shop.answers(shop.envoys[0])
+    shop.until(Sleep.ASLEEP)
+    assert not shop.lost
+
+
+def test_what_is_under_way_to_the_cluster_of_before_keeps_its_replica_under_another_control_plane() -> None:
+    shop = closing()
+    shop.asks(shop.envoys[0])  # it has not heard yet
+    shop.restarts()
+    for one in shop.envoys:
+        one.comes_back(shop.now)
+    shop.goes_on(60)
+    assert (shop.epoch.sleep, shop.epoch.before, len(shop.pods)) == (Sleep.AWAKE, 0, 1)
+    shop.answers(shop.envoys[0])
+    shop.until(Sleep.ASLEEP)
+    assert not shop.lost
+
+
 def test_a_control_plane_that_finds_nothing_running_asks_for_a_name_that_nobody_knows() -> None:
     shop = asleep()
-    number, shop.number = shop.epoch.number, 0
+    number, shop.written = shop.epoch.number, Deployment(0)
     shop.restarts()
-    assert shop.epoch.sleep is Sleep.ASLEEP
+    shop.until(Sleep.ASLEEP)
     assert shop.epoch.number > number
+    assert not shop.pods
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_what_cannot_start_goes_back_to_sleep_under_a_name_that_the_next_control_plane_knows(written: bool) -> None:
+    shop = asleep()
+    number, shop.starts = shop.epoch.number, False
+    shop.asks(shop.envoys[0])
+    shop.goes_on(2)
+    shop.envoys[0].held.clear()
+    while not shop.epoch.next:
+        shop.passes()
+    name = shop.epoch.next
+    if written:
+        shop.writes()
+    shop.restarts()
+    assert shop.epoch == Epoch(name if written else number, Sleep.WAKING)
+    shop.starts = True
+    for one in shop.envoys:
+        one.comes_back(shop.now)
+        for _ in range(6):
+            shop.takes(one)
+        shop.asks(one)
+    shop.goes_on(2)
+    assert (shop.epoch.sleep, sum(one.under_way.total() for one in shop.envoys), shop.lost) == (Sleep.AWAKE, 2, [])
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_control_plane_that_finds_nothing_running_holds_no_request_for_a_name_before_it_is_written(
+    written: bool,
+) -> None:
+    shop = asleep()
+    shop.written = Deployment(0)
+    shop.restarts()
+    assert shop.epoch == Epoch(0, next=shop.epoch.next)
+    assert shop.noted == Deployment(0, shop.epoch.next, before=0)
+    if written:
+        shop.writes()
+    shop.restarts()
+    assert shop.epoch.sleep is (Sleep.ASLEEP if written else Sleep.AWAKE)
+    for one in shop.envoys:
+        one.comes_back(shop.now)
+    shop.goes_on(2)
+    assert (shop.epoch.sleep, shop.pods) == (Sleep.ASLEEP, {})
+    shop.asks(shop.envoys[0])
+    shop.goes_on(2)
+    assert (shop.envoys[0].under_way.total(), shop.lost) == (1, [])
 
 
 class Nights(RuleBasedStateMachine):
@@ -568,7 +697,11 @@ class Nights(RuleBasedStateMachine):
         self.shop.looks()
 
     @rule()
-    def what_is_wanted_is_carried_out(self) -> None:
+    def what_is_noted_is_written(self) -> None:
+        self.shop.writes()
+
+    @rule()
+    def what_is_written_is_carried_out(self) -> None:
         self.shop.deploys()
 
     @rule()
@@ -599,12 +732,20 @@ class Nights(RuleBasedStateMachine):
                 for _ in range(3):
                     self.shop.takes(one)
             self.shop.passes()
+            self.shop.writes()
+            self.shop.observes()
         for step in range(steps):
             self.shop.takes(self.envoy(step % 2))
 
     @rule()
     def the_control_plane_begins_anew(self) -> None:
         self.shop.restarts()
+
+    @invariant()
+    def whoever_leads_next_knows_the_names_that_requests_are_held_for(self) -> None:
+        held = {called(name) for one in self.shop.envoys for name in +one.held}
+        known = {self.shop.written.epoch, self.shop.written.before}
+        assert {one.epoch for one in held if one} <= known, (held, self.shop.written, self.shop.epoch)
 
     @invariant()
     def nothing_is_lost(self) -> None:

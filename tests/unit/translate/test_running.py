@@ -58,15 +58,18 @@ def test_the_decision_counts_within_the_bounds_and_before_it_what_runs(
 
 
 @pytest.mark.parametrize(
-    ("epoch", "wanted"),
+    ("epoch", "wanted", "before"),
     [
-        (Epoch(7, Sleep.CLOSING, before=3), 1),
-        (Epoch(7, Sleep.ASLEEP), 0),
-        (Epoch(7, Sleep.WAKING), 2),
-        (Epoch(7), 1),
+        (Epoch(3, next=7), 1, 3),
+        (Epoch(0, next=7), 1, 0),
+        (Epoch(7, Sleep.CLOSING, before=3), 1, 3),
+        (Epoch(7, Sleep.ASLEEP), 0, None),
+        (Epoch(7, Sleep.WAKING), 2, None),
+        (Epoch(3, Sleep.WAKING, next=7), 2, 3),
+        (Epoch(7), 1, None),
     ],
 )
-def test_who_sleeps_has_none_and_the_deployment_tells_the_epoch(epoch: Epoch, wanted: int) -> None:
+def test_who_sleeps_has_none_and_the_deployment_tells_the_epoch(epoch: Epoch, wanted: int, before: int | None) -> None:
     service = scaled(minScale=0, activationScale=2)
     looked = replace(first_look(service), needs=(Need("cart-00001", Role.ROUTED, 0, reachable=True),))
     here = world(
@@ -80,7 +83,23 @@ def test_who_sleeps_has_none_and_the_deployment_tells_the_epoch(epoch: Epoch, wa
     plan = translate(here)
     (deployment,) = [one for one in plan.manifests if one["kind"] == "Deployment"]
     assert deployment["spec"]["replicas"] == wanted
-    assert origin_observation(service, "cart-00001", deployment, ()).epoch == 7
+    seen = origin_observation(service, "cart-00001", deployment, ())
+    assert (seen.epoch, seen.before) == (7, before)
+
+
+@pytest.mark.parametrize(("least", "wanted"), [(0, 0), (1, 1)])
+def test_what_was_stopped_is_not_started_while_its_next_name_is_written(least: int, wanted: int) -> None:
+    service = scaled(minScale=0)
+    looked = replace(first_look(service), needs=(Need("cart-00001", Role.ROUTED, least, reachable=True),))
+    (run,) = translate(
+        world(
+            service,
+            epochs={service.key: Epoch(3, next=7)},
+            observations={service.key: observed(0)},
+            revised={service.key: looked},
+        )
+    ).running
+    assert (run.replicas, run.epoch, run.before) == (wanted, 7, 3)
 
 
 def test_a_machine_has_no_room_for_a_hundred_processes() -> None:

@@ -29,6 +29,7 @@ class ReplicaSet:
     def __init__(self, start: Starts, tell: Callable[[OriginObservation], None]) -> None:
         self._start, self._observed = start, tell
         self._wanted, self._guarded = 0, False
+        self._epoch: tuple[int, int | None] = (0, None)
         self._replicas: list[Replica] = []
         self._served: set[Replica] = set()  # all that were ready once
         self._last: OriginObservation | None = None
@@ -36,6 +37,7 @@ class ReplicaSet:
     def want(self, run: Running) -> None:
         """So many are to run, with guards or without."""
         self._wanted, self._guarded = run.replicas, run.service.guarded
+        self._epoch = run.epoch, run.before
         for _ in range(self._wanted - len(self._fitting())):
             self._replicas.append(self._start(run, self._changed))
         self._settle()
@@ -75,7 +77,10 @@ class ReplicaSet:
     def _tell(self) -> None:
         endpoints = tuple(sorted(one for replica in self._replicas for one in replica.state.endpoints))
         state = _state(self._fitting(), self._wanted)
-        observation = OriginObservation(state.phase, endpoints, state.reason, state.message, replicas=self._wanted)
+        epoch, before = self._epoch
+        observation = OriginObservation(
+            *(state.phase, endpoints, state.reason, state.message), replicas=self._wanted, epoch=epoch, before=before
+        )
         if observation != self._last:
             self._last = observation
             self._observed(observation)
