@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,6 +11,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    # How long an example takes says how busy the machine is. What Hypothesis has for CI stays.
+    settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     # Up to Python 3.13 a plugin that asks for the current event loop makes one and never closes it.
     asyncio.set_event_loop(None)
 

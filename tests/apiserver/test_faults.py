@@ -167,7 +167,7 @@ async def test_whatever_watches_do_not_tell_reaches_envoy_within_a_sweep(
         await told("expired")
         await api.inject({"type": "ERROR", "object": error(500)})
         await told("broken")
-        await eventually(lambda: api.watches == watches, within_s=20)
+        await eventually(lambda: api.watches == watches)
         api.deafen()
         await told("silent")
         assert all(not scene.said(kind, name, since=began) for kind, name in SERVED)
@@ -195,7 +195,7 @@ async def test_writes_that_the_server_refuses_at_first_are_made_good(
         await client.create(origin_service(scene.place.shop, "late"))
         await client.create(to_origin(scene.place.shop, "late"))
         await scene.says("EdgeRoute", "late", "Programmed", "True")
-        await eventually(lambda: deployed(client, scene, "late"), within_s=15, step_s=0.1)
+        await eventually(lambda: deployed(client, scene, "late"), step_s=0.1)
         await scene.says("OriginService", "late", "ContainerHealthy", "Unknown")
         await scene.quiet()
         waits = [write for write in scene.written if write.status == status]
@@ -227,7 +227,7 @@ async def test_somebody_who_edits_what_the_operator_makes_at_the_same_time_loses
         async def ours() -> bool:
             return bool((await client.get(key))["spec"]["progressDeadlineSeconds"] == 600)
 
-        await eventually(ours, within_s=20)
+        await eventually(ours)
         await scene.ready("EdgeRoute", "web")
         await scene.quiet()
 
@@ -247,7 +247,7 @@ async def test_a_leader_that_is_stopped_past_its_lease_never_writes_beside_the_n
         first, shop, began = scene.operator, scene.place.shop, time.monotonic()
         scene.others.append(second)
         await second.start()
-        await eventually(lambda: second.api.watches >= WATCHES, within_s=20)
+        await eventually(lambda: second.api.watches >= WATCHES)
 
         as_it_is = first.api.tamper
 
@@ -261,9 +261,9 @@ async def test_a_leader_that_is_stopped_past_its_lease_never_writes_beside_the_n
             await client.create(origin_service(shop, name))
             await client.create(to_origin(shop, name))
         for name in ("a", "b", "c"):
-            await scene.says("EdgeRoute", name, "Programmed", "True", within_s=40)
+            await scene.says("EdgeRoute", name, "Programmed", "True")
         first.signal(signal.SIGCONT)
-        await eventually(lambda: "no longer leading" in first.log, within_s=5)
+        await eventually(lambda: "no longer leading" in first.log)
         await client.create(edge_route(shop, "later", host="later.example"))
         await scene.ready("EdgeRoute", "later")
         await scene.quiet()
@@ -294,7 +294,7 @@ async def test_what_nobody_can_apply_disturbs_no_other_and_what_it_was_before_go
         await client.create(origin_service(scene.place.shop, "good"))
         await client.create(to_origin(scene.place.shop, "good"))
         await scene.says("EdgeRoute", "good", "Programmed", "True")
-        await eventually(lambda: deployed(client, scene, "good"), within_s=15, step_s=0.1)
+        await eventually(lambda: deployed(client, scene, "good"), step_s=0.1)
         await scene.quiet()
         assert not scene.said("EdgeRoute", "web", since=began)
         assert await scene.answers("cart.example") == 200

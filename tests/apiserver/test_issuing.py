@@ -34,12 +34,11 @@ from support import chart
 from support.apiserver import ApiServer
 from support.chart import kubectl
 from support.installation import Installation, install, operating, origin_service
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 from support.xds import Client as XdsClient
 from support.xds import connected
 
-pytestmark = pytest.mark.timeout(120)
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 
 
 @pytest.fixture

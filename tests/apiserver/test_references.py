@@ -24,10 +24,9 @@ from support.chart import kubectl
 from support.edits import edited
 from support.installation import Installation, install, operating
 from support.installation import origin_service as made
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 
-pytestmark = pytest.mark.timeout(120)
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 PERIOD_S = 0.3
 QUIET_S = 2.0  # in which much would happen that should not
 COMMAND = re.compile(r"Allow it here: kubectl (.+?);")

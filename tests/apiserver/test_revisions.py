@@ -7,8 +7,6 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-import pytest
-
 from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
@@ -16,8 +14,6 @@ from support.edits import edited
 from support.installation import origin_service
 from support.poll import eventually
 from support.scene import WITHIN_S, Object, Scene, premises
-
-pytestmark = pytest.mark.timeout(150)
 
 
 async def runs(scene: Scene, image: str) -> None:

@@ -181,7 +181,6 @@ async def test_who_may_not_is_told_who_can_change_that(
 
 
 @pytest.mark.envoy
-@pytest.mark.timeout(150)
 async def test_an_operator_does_what_is_ordered_and_no_request_is_lost(
     server: ApiServer, client: Client, namespace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

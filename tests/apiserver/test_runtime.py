@@ -39,11 +39,10 @@ from support.installation import (
     origin_service,
     ready_pod,
 )
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 from support.ports import free_port
 
-pytestmark = pytest.mark.timeout(120)
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 FLEET_KINDS = ("ServiceAccount", "ConfigMap", "Service", "PodDisruptionBudget", "Deployment")
 
 Object = Mapping[str, Any]

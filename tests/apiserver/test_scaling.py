@@ -5,7 +5,6 @@ import re
 from contextlib import suppress
 from typing import Any
 
-import pytest
 import yaml
 
 from edgerun.errors import NotFoundError
@@ -16,7 +15,6 @@ from support.installation import origin_service
 from support.poll import eventually
 from support.scene import WITHIN_S, Object, Scene, premises, under_load
 
-pytestmark = pytest.mark.timeout(240)
 SCALED = re.compile(
     r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): "
     r"(\d+) requests per second, target 10 a replica"

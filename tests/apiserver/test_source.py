@@ -56,7 +56,7 @@ async def watching(
     fed.cluster = Cluster(kinds, fed.take, client.list_, faulty.login, namespaces=(namespace,), pace=pace)
     task = asyncio.create_task(fed.cluster.run(), name="source")
     try:
-        await eventually(lambda: not task.done() and faulty.watches == len(kinds), within_s=15)
+        await eventually(lambda: not task.done() and faulty.watches == len(kinds))
         yield fed
         assert not task.done()
     finally:
@@ -140,7 +140,7 @@ async def test_a_deletion_that_the_watch_missed_is_found_when_it_begins_anew(
         await client.delete(key_of(ghost), ghost["metadata"]["uid"])
         faulty.expired = len(KINDS)  # the versions of the watches are too old by now: Kopf lists anew
         faulty.down = False
-        await eventually(lambda: set(fed.there) == {ObjectKey("EdgeRoute", namespace, "stays")}, within_s=15)
+        await eventually(lambda: set(fed.there) == {ObjectKey("EdgeRoute", namespace, "stays")})
         assert fed.cluster.corrections.ghosts == 1
         assert fed.cluster.restarts == 0
 
@@ -154,15 +154,15 @@ async def test_a_watch_that_tells_nothing_any_more_is_found_out_and_begun_anew(
         faulty.deafen()
         await client.delete(key_of(gone), gone["metadata"]["uid"])
         await client.create(edge_route(namespace, "one"))
-        await eventually(lambda: [key.name for key in fed.there] == ["one"], within_s=5)
+        await eventually(lambda: [key.name for key in fed.there] == ["one"])
         made = 0
         while not fed.cluster.restarts:
             made += 1
             assert made < 20, "the watches should have begun anew"
             key = key_of(await client.create(edge_route(namespace, f"more-{made}")))
-            await eventually(lambda key=key: key in fed.there, within_s=5)  # type: ignore[misc]
+            await eventually(lambda key=key: key in fed.there)  # type: ignore[misc]
         corrected = fed.cluster.corrections
-        await eventually(lambda: faulty.watches == len(KINDS), within_s=10)
+        await eventually(lambda: faulty.watches == len(KINDS))
         last = key_of(await client.create(edge_route(namespace, "last")))
         await eventually(lambda: last in fed.there)
         assert fed.cluster.corrections.ghosts == corrected.ghosts == 1
@@ -174,8 +174,8 @@ async def test_an_error_in_a_watch_ends_kopf_and_nothing_else(
     async with watching(client, faulty, namespace) as fed:
         bystander = asyncio.create_task(asyncio.sleep(NEVER_S), name="bystander")
         await faulty.inject({"type": "ERROR", "object": error(500)})
-        await eventually(lambda: fed.cluster.restarts == 1, within_s=15)
-        await eventually(lambda: faulty.watches == len(KINDS), within_s=10)
+        await eventually(lambda: fed.cluster.restarts == 1)
+        await eventually(lambda: faulty.watches == len(KINDS))
         key = key_of(await client.create(edge_route(namespace, "web")))
         await eventually(lambda: key in fed.there)
         assert not bystander.done()
@@ -188,8 +188,8 @@ async def test_an_event_that_is_none_ends_kopf_and_it_comes_back(
     async with watching(client, faulty, namespace) as fed:
         await faulty.inject({"type": "MODIFIED", "object": {"metadata": {}}})
         await faulty.inject(["what is this?"])
-        await eventually(lambda: fed.cluster.restarts >= 1, within_s=15)
-        await eventually(lambda: faulty.watches == len(KINDS), within_s=10)
+        await eventually(lambda: fed.cluster.restarts >= 1)
+        await eventually(lambda: faulty.watches == len(KINDS))
         key = key_of(await client.create(edge_route(namespace, "web")))
         await eventually(lambda: key in fed.there)
 
@@ -200,8 +200,8 @@ async def test_a_server_that_does_not_know_the_watcher_for_a_moment_is_asked_aga
     async with watching(client, faulty, namespace) as fed:
         faulty.strangers = len(KINDS)
         faulty.cut()
-        await eventually(lambda: faulty.strangers == 0, within_s=10)
-        await eventually(lambda: faulty.watches == len(KINDS), within_s=20)
+        await eventually(lambda: faulty.strangers == 0)
+        await eventually(lambda: faulty.watches == len(KINDS))
         key = key_of(await client.create(edge_route(namespace, "web")))
         await eventually(lambda: key in fed.there)
 
@@ -222,7 +222,7 @@ async def test_an_api_server_that_is_gone_for_a_while_is_caught_up_with(
         assert len(fed.there) == 2
         faulty.down = False
         names = {"changed": "b.example", "new": "a.example"}
-        await eventually(lambda: {key.name: fed.host(key) for key in fed.there} == names, within_s=15)
+        await eventually(lambda: {key.name: fed.host(key) for key in fed.there} == names)
 
 
 async def test_a_server_that_hangs_is_caught_up_with(
@@ -236,8 +236,8 @@ async def test_a_server_that_hangs_is_caught_up_with(
             assert fed.cluster.sweep_age_s is not None
             assert fed.cluster.sweep_age_s > 1, "readiness can tell"
         await client.create(edge_route(namespace, "later"))
-        await eventually(lambda: len(fed.there) == 2, within_s=15)
-        await eventually(lambda: (fed.cluster.sweep_age_s or 9) < 1, within_s=15)
+        await eventually(lambda: len(fed.there) == 2)
+        await eventually(lambda: (fed.cluster.sweep_age_s or 9) < 1)
 
 
 async def test_nothing_is_ever_written_to_what_is_watched(client: Client, faulty: FaultyApi, namespace: str) -> None:
@@ -245,8 +245,8 @@ async def test_nothing_is_ever_written_to_what_is_watched(client: Client, faulty
     async with watching(client, faulty, namespace, pace=OFTEN) as fed:
         await eventually(lambda: len(fed.there) == 5)
         await faulty.inject({"type": "ERROR", "object": error(500)})
-        await eventually(lambda: fed.cluster.restarts == 1, within_s=15)
-        await eventually(lambda: faulty.watches == len(KINDS), within_s=10)
+        await eventually(lambda: fed.cluster.restarts == 1)
+        await eventually(lambda: faulty.watches == len(KINDS))
         await asyncio.sleep(1)
     assert set(faulty.methods) == {"GET"}
     assert [await client.get(key_of(raw)) for raw in before] == before
@@ -291,9 +291,9 @@ async def test_five_hundred_objects_come_and_go(client: Client, faulty: FaultyAp
     async with watching(client, faulty, namespace) as fed:
         routes = [edge_route(namespace, f"web-{number}") for number in range(500)]
         made = [await part for part in asyncio.as_completed([client.create(route) for route in routes])]
-        await eventually(lambda: len(fed.there) == 500, within_s=20)
+        await eventually(lambda: len(fed.there) == 500)
         await asyncio.gather(*(client.delete(key_of(raw), raw["metadata"]["uid"]) for raw in made[100:]))
-        await eventually(lambda: set(fed.there) == {key_of(raw) for raw in made[:100]}, within_s=20)
+        await eventually(lambda: set(fed.there) == {key_of(raw) for raw in made[:100]})
         assert not fed.cluster.corrections
 
 

@@ -6,8 +6,6 @@ Trap: no kubelet looks at the pods, so what is not knocked at is never ready.
 import asyncio
 from contextlib import AsyncExitStack
 
-import pytest
-
 from edgerun.infra.kubernetes.client import Client
 from support.apiserver import ApiServer
 from support.installation import edge_pod, edge_proxy, origin_service, ready_pod
@@ -16,8 +14,6 @@ from support.origins import origin
 from support.poll import eventually
 from support.scene import EDGE_POD, WITHIN_S, at_port, fleet_made, origin_pod, premises, to_origin
 from support.standalone import fetch
-
-pytestmark = pytest.mark.timeout(240)
 
 
 async def test_the_first_request_goes_on_as_soon_as_the_pod_answers_and_waits_for_no_kubelet(

@@ -29,7 +29,7 @@ from support.apiserver import ApiServer, edge_route
 from support.chart import CRD, NAMESPACE, Object, ask, kubectl, objects, render
 from support.rights import Right, of_rules, rights_of
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.apiserver
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = sorted(path.name.removesuffix(".values.yaml") for path in GOLDEN.glob("*.values.yaml"))

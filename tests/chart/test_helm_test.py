@@ -22,7 +22,7 @@ from support.apiserver import ApiServer
 from support.chart import CHART, NAMESPACE, kubectl, render
 from support.poll import eventually_sync
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.apiserver
 
 NAME = "edgerun-test"
 STATUS = {
@@ -92,7 +92,7 @@ def operator_that_writes_a_status(server: ApiServer) -> Iterator[None]:
     patch = ("patch", "edgeroute", NAME, "-n", NAMESPACE, "--subresource=status", "--type=merge")
 
     def write() -> None:
-        eventually_sync(lambda: kubectl(server, *patch, "-p", json.dumps({"status": STATUS})), within_s=30)
+        eventually_sync(lambda: kubectl(server, *patch, "-p", json.dumps({"status": STATUS})))
 
     writing = threading.Thread(target=write)
     writing.start()

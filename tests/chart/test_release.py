@@ -14,7 +14,7 @@ from support.apiserver import ApiServer, edge_route
 from support.chart import CHART, CRD, NAMESPACE, Object, ask, kubectl, objects, render
 from support.poll import eventually_sync
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.apiserver
 
 KINDS = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,poddisruptionbudgets,networkpolicies"
 
@@ -62,4 +62,4 @@ def test_the_definitions_and_what_users_wrote_outlive_the_release(empty: ApiServ
     helm(empty, "upgrade", values={"crds": {"keep": False}})
     helm(empty, "uninstall")
     assert not there(empty, KINDS)
-    eventually_sync(lambda: not there(empty, "crds"), within_s=30)  # with a definition go all of its objects, first
+    eventually_sync(lambda: not there(empty, "crds"))  # with a definition go all of its objects, first

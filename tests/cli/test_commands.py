@@ -21,7 +21,7 @@ import yaml
 from support.poll import eventually_sync
 from support.ports import free_port
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.envoy
 
 EDGERUN = Path(sys.executable).with_name("edgerun")
 APP = """
@@ -134,7 +134,7 @@ def status_with(folder: Path, *words: str) -> str:
         assert all(word in shown for word in words), shown
         return shown
 
-    return eventually_sync(said, within_s=10)
+    return eventually_sync(said)
 
 
 def test_status_without_an_instance_says_how_to_start_one(folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_keys_are_listed_rotated_and_revoked_while_requests_go_on(folder: Path) 
         assert re.search(
             rf"^{before['signing']} +Revoked ", edgerun("keys", "list", "--directory", folder).stdout, re.M
         )
-        eventually_sync(lambda: status_of(port, "/") == 200, within_s=5)
+        eventually_sync(lambda: status_of(port, "/") == 200)
 
 
 def test_keys_of_an_instance_that_does_not_run_are_not_asked_for(folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_signal_stops_everything_in_order(folder: Path, number: signal.Signals
         assert any("http.server" in command for command in family.values())
         process.send_signal(number)
         assert process.wait(20) == 0
-        eventually_sync(lambda: not alive(family), within_s=10)
+        eventually_sync(lambda: not alive(family))
 
 
 def test_nothing_outlives_an_instance_that_is_killed(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_nothing_outlives_an_instance_that_is_killed(folder: Path) -> None:
         assert any("envoy" in command for command in family.values())
         process.kill()
         process.wait(10)
-        eventually_sync(lambda: not alive(family), within_s=15)
+        eventually_sync(lambda: not alive(family))
         with pytest.raises(OSError, match="refused"):
             answers(port)
     assert edgerun("status", folder).returncode == 2

@@ -11,7 +11,7 @@ from edgerun import cli
 from support.poll import eventually
 from support.standalone import Standalone, standalone
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.envoy
 
 ONE, TWO, THREE = "app-00001", "app-00002", "app-00003"
 APP = """
@@ -67,7 +67,7 @@ class Rollout:
             assert text in found[-1].out, found[-1]
             return True
 
-        await eventually(said, within_s=20)
+        await eventually(said)
         return found[-1]
 
 

@@ -25,7 +25,7 @@ from support.strongroom import TRUST_DOMAIN
 
 Kubectl = Callable[..., str]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.usefixtures("own_cluster")]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("own_cluster")]
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 CHAPTER = "### A verifier outside of the cluster"
 

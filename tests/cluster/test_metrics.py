@@ -18,7 +18,7 @@ from support.standalone import fetch
 Kubectl = Callable[..., str]
 REQUESTS = 25
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.usefixtures("own_cluster")]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("own_cluster")]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_prometheus_sees_the_operator_and_every_edge_pod(
             f"sum(envoy_cluster_upstream_rq_total{{envoy_cluster_name='{cluster}'}})": REQUESTS,
         }
         for query, value in wanted.items():
-            await eventually(functools.partial(_is, server, query, value), within_s=30, what=query)
+            await eventually(functools.partial(_is, server, query, value), what=query)
 
 
 async def _is(server: prometheus.Prometheus, query: str, value: float) -> bool:

@@ -23,7 +23,7 @@ ALLOWED = {"runAsNonRoot": True, "runAsUser": 65532}
 WITHIN_S = 60
 NAME = "cart-00001"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 
 class Origin:

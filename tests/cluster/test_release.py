@@ -20,7 +20,7 @@ SERVICE = {
     "spec": {"selector": {"app": "cart"}, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]},
 }
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 
 def test_the_chart_is_installed_and_leaves_nothing_behind(cluster: Path, image: str) -> None:

@@ -180,7 +180,7 @@ async def test_edits_of_traffic_and_moves_of_a_tag_lose_no_request(site: Site) -
         assert await site.answers(3, "green-cart") == {"v1": 3}
         return True
 
-    await eventually(tagged, within_s=30, step_s=0.3)
+    await eventually(tagged, step_s=0.3)
     async with site.load() as result, site.load("green-", connections=2) as green:
         for number in range(TIMES):
             percent = 5 + 4 * number

@@ -14,7 +14,7 @@ from support.standalone import fetch
 
 Kubectl = Callable[..., str]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_what_is_applied_becomes_ready_and_serves(shop: Shop, served: Addr
         assert edges == [{"name": "default", "proxies": 2, "programmed": 2}]
         return True
 
-    eventually_sync(both_have_it, within_s=60, step_s=0.5, what="both proxies programmed")
+    eventually_sync(both_have_it, step_s=0.5, what="both proxies programmed")
 
 
 async def test_an_unknown_host_is_answered_with_404(served: Address) -> None:
@@ -95,7 +95,7 @@ def test_people_are_told_by_events(shop: Shop, image: str) -> None:
         assert told == [("Warning", "OriginNotFound")]
         return str(json.loads(events)["items"][0]["message"])
 
-    assert 'OriginService "nowhere" not found' in eventually_sync(told, within_s=20)
+    assert 'OriginService "nowhere" not found' in eventually_sync(told)
 
 
 async def test_a_fleet_of_its_own_serves_what_names_it_and_nothing_else(

@@ -7,7 +7,7 @@ import pytest
 
 from support.reader import IN_A_CLUSTER, ROOT, Reader, lacking, reading
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.envoy
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the README is not run: there is no curl")

@@ -11,7 +11,7 @@ from support.poll import eventually
 from support.sockets import websocket
 from support.standalone import Standalone, standalone
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.envoy
 
 ECHO = Path(__file__).parents[1] / "support" / "origins.py"
 FIRST = ObjectKey("OriginRevision", "default", "chat-00001")
@@ -43,7 +43,7 @@ async def test_a_websocket_outlives_the_revision_on_which_it_began(tmp_path: Pat
         async with websocket(here.port, "/chat") as talk:
             assert await talk.exchange(b"before") == b"before"
             here.write(files("two"))
-            await eventually(lambda: _answers(here, "two"), within_s=20)
+            await eventually(lambda: _answers(here, "two"))
             for _ in range(10):
                 assert await talk.exchange(b"after") == b"after"
                 await asyncio.sleep(0.1)
@@ -54,7 +54,7 @@ async def test_events_go_on_to_their_end_while_others_get_the_next_revision(tmp_
         await here.until("chat")
         stream = asyncio.create_task(here.get("/?stream=6"))
         here.write(files("two"))
-        await eventually(lambda: _answers(here, "two"), within_s=20)
+        await eventually(lambda: _answers(here, "two"))
         assert not stream.done()
         answer = await stream
         assert (answer.status, answer.header("x-origin")) == (200, "one")
@@ -66,7 +66,7 @@ async def test_streams_on_which_nothing_moves_count_as_requests_under_way(tmp_pa
         await here.until("chat")
         talks = [await stack.enter_async_context(websocket(here.port, "/chat")) for _ in range(4)]
         scales = here.runtime.controller.store.scales
-        await eventually(lambda: scales.get(FIRST) == 4, within_s=30)
+        await eventually(lambda: scales.get(FIRST) == 4)
         for talk in talks:
             assert await talk.exchange(b"still here") == b"still here"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 
 CLIENTS = 8
 
@@ -23,10 +23,10 @@ class Callers:
     async def more(self, count: int = 100) -> list[int]:
         """The answers to so many more requests of all clients."""
         before = len(self.answers)
-        await eventually(lambda: len(self.answers) >= before + count, within_s=20, what="answers", step_s=0.001)
+        await eventually(lambda: len(self.answers) >= before + count, what="answers", step_s=0.001)
         return self.answers[before:]
 
-    async def all_say(self, status: int, *, within_s: float = 5.0) -> None:
+    async def all_say(self, status: int, *, within_s: float = PATIENCE_S) -> None:
         """Return when nothing but this is heard any more, on any connection."""
 
         async def check() -> bool:

@@ -24,7 +24,7 @@ from support.poll import eventually
 from support.ports import free_port
 from support.standalone import fetch
 
-pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.envoy, pytest.mark.load]
 
 CONTROL_PLANE = Path(__file__).parents[1] / "support" / "control_plane.py"
 STOPPED_S = 10.0
@@ -72,7 +72,7 @@ async def test_a_stopped_proxy_delays_no_other_and_catches_up(place: Path, origi
             proxies = await stack.enter_async_context(fleet(place, place / "xds.sock", ("one", "two", "three")))
             for proxy in proxies:
                 await proxy.listening()
-                await eventually(partial(answered_by, proxy), within_s=20)
+                await eventually(partial(answered_by, proxy))
             *awake, stopped = proxies
             results = [await stack.enter_async_context(load(proxy.port, connections=2)) for proxy in awake]
             stopped.signal(signal.SIGSTOP)
@@ -83,12 +83,12 @@ async def test_a_stopped_proxy_delays_no_other_and_catches_up(place: Path, origi
                 changed = loop.time()
                 controller.store.apply(seen(target))
                 for proxy in awake:
-                    await eventually(partial(answers, proxy, target.name), within_s=5)
+                    await eventually(partial(answers, proxy, target.name))
                 slowest = max(slowest, loop.time() - changed)
                 await asyncio.sleep(max(0.0, 0.1 - (loop.time() - changed)))
             stopped.signal(signal.SIGCONT)
             last = origins[flips % 2].name
-            await eventually(lambda: answers(stopped, last), within_s=15)
+            await eventually(lambda: answers(stopped, last))
             assert flips > 50
             assert slowest < 2.0, "a gate lapsed: somebody was waited for"
             assert [await proxy.counter("listener_manager.listener_modified") for proxy in proxies] == [0, 0, 0]
@@ -136,15 +136,15 @@ spec: {{rules: [{{origins: [{{url: "http://127.0.0.1:{port}"}}]}}]}}
     async with fleet(place, socket, ("one",)) as (proxy,):
         async with control_plane(directory, socket):
             await proxy.listening()
-            await eventually(lambda: answers(proxy, "a"), within_s=20)
+            await eventually(lambda: answers(proxy, "a"))
         before = await loaded(proxy)
         async with load(proxy.port, connections=2) as result:
-            await eventually(lambda: gone(proxy), within_s=10)
+            await eventually(lambda: gone(proxy))
             async with control_plane(directory, socket):
-                await eventually(lambda: back(proxy), within_s=20)
+                await eventually(lambda: back(proxy))
                 assert await loaded(proxy) == before
                 file.write_text(text.format(port=origins[1].port))
-                await eventually(lambda: answers(proxy, "b"), within_s=10)
+                await eventually(lambda: answers(proxy, "b"))
         assert result.answered > 100
         assert result.failed == 0, result
 

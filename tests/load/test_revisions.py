@@ -13,7 +13,7 @@ from support.load import Result, load
 from support.poll import eventually
 from support.standalone import Standalone, standalone
 
-pytestmark = [pytest.mark.envoy, pytest.mark.load, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.envoy, pytest.mark.load]
 
 ECHO = Path(__file__).parents[1] / "support" / "origins.py"
 SERVES = ("python3", str(ECHO))
@@ -69,13 +69,13 @@ async def until_answers(here: Standalone, name: str) -> None:
         assert found == name
         return True
 
-    await eventually(answers, within_s=30)
+    await eventually(answers)
 
 
 async def until_only(here: Standalone, revisions: int, *, guard: str) -> None:
     """Of so many revisions there are processes, and of no others."""
     each = 2 if guard == "Enabled" else 1
-    await eventually(lambda: len(processes(here)) == revisions * each, within_s=45)
+    await eventually(lambda: len(processes(here)) == revisions * each)
 
 
 def processes(here: Standalone) -> set[int]:
@@ -129,7 +129,7 @@ async def until_broken(here: Standalone, number: int) -> None:
         assert "no database" in seen.message, seen
         return seen.phase is OriginPhase.FAILED
 
-    await eventually(told, within_s=20)
+    await eventually(told)
 
 
 async def test_traffic_goes_back_to_an_older_revision_that_has_no_process_any_more(
@@ -163,7 +163,7 @@ async def test_a_named_template_that_comes_back_is_its_revision_again(tmp_path: 
 async def test_a_gradual_rollout_lets_both_answer_and_then_the_new_one(here: Standalone, guard: str) -> None:
     async with load(here.port, connections=3) as result:
         here.write(cart("second", guard=guard, duration="10s"))
-        await eventually(lambda: both_answer(here), within_s=20)
+        await eventually(lambda: both_answer(here))
         await until_only(here, 1, guard=guard)
         assert (await here.get()).header("x-origin") == "second"
     assert_none_failed(result)
@@ -178,6 +178,6 @@ async def test_a_long_request_outlives_its_revision(here: Standalone, guard: str
         for number in range(4):
             here.write(cart(f"number-{number}", guard=guard))
             await until_answers(here, f"number-{number}")
-        await eventually(lambda: slow.answered >= 2, within_s=10)
+        await eventually(lambda: slow.answered >= 2)
     assert not slow.failed, slow
     assert_none_failed(result)

@@ -133,7 +133,7 @@ class House:
             assert true(seen), str(seen)
             return seen
 
-        return await eventually(told, within_s=10)
+        return await eventually(told)
 
     async def until_ready(self, key: ObjectKey = FIRST, *, replicas: int = 1) -> OriginObservation:
         """That so many serve, and no others."""

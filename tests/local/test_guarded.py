@@ -245,7 +245,7 @@ def test_a_killed_instance_leaves_no_guard_behind(tmp_path: Path) -> None:
             (instance,) = instances(tmp_path, environ={"XDG_RUNTIME_DIR": runtime})
             assert len(envoys(instance.id)) == 2
             process.kill()
-            eventually_sync(lambda: not marked(instance.id), within_s=10)
+            eventually_sync(lambda: not marked(instance.id))
             eventually_sync(lambda: not instance.directory.exists())
         finally:
             process.kill()

@@ -71,7 +71,7 @@ def test_a_killed_instance_leaves_no_orphan_and_no_directory(tmp_path: Path, run
     with driven(tmp_path, runtime) as one:
         assert len(marked(one.id)) >= 7  # four origins, two runaways, Envoy
         one.kill()
-        eventually_sync(lambda: not marked(one.id), within_s=10)
+        eventually_sync(lambda: not marked(one.id))
         eventually_sync(lambda: not one.directory.exists())
         eventually_sync(lambda: not Path(f"/proc/{one.keeper}").exists())
 
@@ -82,7 +82,7 @@ def test_a_keeper_that_is_told_to_go_stays(tmp_path: Path, runtime: str) -> None
             os.kill(one.keeper, number)
         assert os.getsid(one.keeper) == one.keeper
         one.kill()
-        eventually_sync(lambda: not marked(one.id), within_s=10)
+        eventually_sync(lambda: not marked(one.id))
 
 
 def test_two_instances_of_one_directory_do_not_meet(tmp_path: Path, runtime: str) -> None:
@@ -91,7 +91,7 @@ def test_two_instances_of_one_directory_do_not_meet(tmp_path: Path, runtime: str
         assert {live.id for live in instances(tmp_path, environ=environ)} == {one.id, other.id}
         others = marked(other.id)
         one.kill()
-        eventually_sync(lambda: not marked(one.id), within_s=10)
+        eventually_sync(lambda: not marked(one.id))
         assert marked(other.id) == others
         assert [live.id for live in instances(tmp_path, environ=environ)] == [other.id]
 

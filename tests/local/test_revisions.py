@@ -65,7 +65,7 @@ async def test_the_wait_for_connections_has_an_end(house: House) -> None:
     (endpoint,) = (await house.until_ready()).endpoints
     _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
     house.apply()
-    await eventually(lambda: not house.pids(), within_s=6)
+    await eventually(lambda: not house.pids())
     writer.close()
 
 

@@ -40,7 +40,7 @@ class ApiServer:
         process = int((self.folder / "pids" / "kube-apiserver").read_text().split()[0])
         os.kill(process, signal.SIGSTOP)
         try:
-            eventually_sync(lambda: _stands_still(process), within_s=5)
+            eventually_sync(lambda: _stands_still(process))
             yield
         finally:
             os.kill(process, signal.SIGCONT)
@@ -83,7 +83,7 @@ async def install_crds(server: ApiServer) -> None:
                 conditions = status.get("conditions") or ()
                 return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
-            await eventually(established, within_s=20)
+            await eventually(established)
 
 
 def edge_route(namespace: str, name: str, *, host: str = "a.example", **metadata: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def reached(kubeconfig: Path, namespace: str, service: str, port: str = "http") 
         host, number = tool("kubectl", "--namespace", namespace, "get", "service", service, f"--output={asked}").split()
         address = Address(host, int(number))
         # The rules for its packets follow a moment after its pods.
-        eventually_sync(lambda: socket.create_connection(address, timeout=1), within_s=15).close()
+        eventually_sync(lambda: socket.create_connection(address, timeout=1)).close()
         yield address
         return
     program, forward = TOOLS / "cluster" / "kubectl", ["port-forward", f"service/{service}", f":{port}"]

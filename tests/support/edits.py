@@ -24,7 +24,7 @@ async def edited(client: Client, key: ObjectKey, change: Callable[[dict[str, Any
             return False
         return True
 
-    await eventually(done, within_s=5, what=f"an edit of {key}")
+    await eventually(done, what=f"an edit of {key}")
 
 
 async def respecified(client: Client, key: ObjectKey, **spec: Any) -> None:

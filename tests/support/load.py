@@ -90,9 +90,9 @@ async def load(
     connections: int = 3,
     tls: ssl.SSLContext | None = None,
     expected_status: int = 200,
-    max_seconds: float = 60.0,
+    max_seconds: float = 300.0,
     max_requests: int = 1_000_000,
-    timeout_s: float = 10.0,
+    timeout_s: float = 60.0,
     pause_s: float = 0.0,
 ) -> AsyncIterator[Result]:
     """Sends requests for as long as the block runs, or until a bound is reached; `pause_s` is after each answer.

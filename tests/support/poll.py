@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
+PATIENCE_S = 60.0  # only a test that fails waits for so long: a busy machine takes ten times as long for everything
 _STEP_S = 0.01
 _NOT_YET = (AssertionError, OSError)
 
@@ -37,7 +38,7 @@ async def eventually(check: Callable[[], T], *, within_s: float = ..., step_s: f
 
 
 async def eventually(
-    check: Callable[[], Any], *, within_s: float = 5.0, step_s: float = _STEP_S, what: str = ""
+    check: Callable[[], Any], *, within_s: float = PATIENCE_S, step_s: float = _STEP_S, what: str = ""
 ) -> Any:
     """The first true value of `check`, which may be a coroutine function."""
     deadline = time.monotonic() + within_s
@@ -50,7 +51,9 @@ async def eventually(
         await asyncio.sleep(step_s)
 
 
-def eventually_sync(check: Callable[[], T], *, within_s: float = 5.0, step_s: float = _STEP_S, what: str = "") -> T:
+def eventually_sync(
+    check: Callable[[], T], *, within_s: float = PATIENCE_S, step_s: float = _STEP_S, what: str = ""
+) -> T:
     """The first true value of `check`."""
     deadline = time.monotonic() + within_s
     while True:

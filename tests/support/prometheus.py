@@ -21,7 +21,7 @@ from .poll import eventually
 from .ports import free_port
 
 INTERVAL = "200ms"
-STARTS_S = 20.0  # until it has scraped for the first time
+STARTS_S = 60.0  # until it has scraped for the first time
 LINTS = 3  # the exit code of promtool for what it can read but does not like
 
 
@@ -79,7 +79,7 @@ async def prometheus(directory: Path, targets: Mapping[str, int | str]) -> Async
     )
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            await eventually(lambda: _ready(session, process), within_s=20, what="Prometheus is ready")
+            await eventually(lambda: _ready(session, process), what="Prometheus is ready")
             yield Prometheus(session)
     finally:
         with suppress(ProcessLookupError):

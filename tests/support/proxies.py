@@ -17,7 +17,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from .poll import eventually
+from .poll import PATIENCE_S, eventually
 
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -74,7 +74,7 @@ async def envoy(directory: Path, xds: Path, *, node: str = "one") -> AsyncIterat
         await process.wait()
 
 
-async def listening(port: int, *, within_s: float = 20.0) -> None:
+async def listening(port: int, *, within_s: float = PATIENCE_S) -> None:
     """Returns when somebody accepts connections there."""
 
     async def check() -> bool:

@@ -158,7 +158,7 @@ class Ring:
             here = {proxy.id: proxy.acked_serial for proxy in server.proxies()}
             return here.keys() >= {self.edge.name, *self.plane.guards} and min(here.values()) > 0
 
-        await eventually(check, within_s=30, what="all proxies are connected and served")
+        await eventually(check, what="all proxies are connected and served")
 
 
 @asynccontextmanager

@@ -26,11 +26,11 @@ from .installation import Installation, edge_pod, edge_proxy, install, origin_se
 from .load import Result, load
 from .operators import Operator, leader_found, operator
 from .origins import origin
-from .poll import eventually
+from .poll import PATIENCE_S, eventually
 from .ports import free_port
 from .proxies import Envoy
 
-WITHIN_S = 30.0
+WITHIN_S = PATIENCE_S
 PAUSE_S = 0.005
 EDGE_POD = "edge-default-1"
 
@@ -92,7 +92,7 @@ class Scene:
     async def answers(self, host: str) -> int:
         """The status of one request."""
         async with load(self.port, host=host, connections=1, max_requests=1) as result:
-            await eventually(lambda: result.finished_s is not None, within_s=15)
+            await eventually(lambda: result.finished_s is not None)
         return next(iter(result.statuses), 0)
 
     async def quiet(self, for_s: float = 2.0) -> None:

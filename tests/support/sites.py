@@ -66,7 +66,7 @@ class Site:
     async def settled(self) -> None:
         """Nothing is left of any cart before."""
         await self.rolled_out()
-        await eventually(self._alone, within_s=60, step_s=0.3)
+        await eventually(self._alone, step_s=0.3)
 
     async def _alone(self) -> bool:
         return len(await pods(self.shop, "cart")) == REPLICAS

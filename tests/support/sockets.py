@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-_WITHIN_S = 5.0
+_WITHIN_S = 60.0
 
 
 @dataclass

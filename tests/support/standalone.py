@@ -14,10 +14,10 @@ from edgerun.runtime.board import Status
 from edgerun.runtime.local import LocalRuntime, running
 from edgerun.settings import LocalSettings
 from edgerun.sources.documents import FileProblem
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 from support.ports import free_port
 
-WITHIN_S = 20.0
+WITHIN_S = PATIENCE_S
 
 
 @dataclass

@@ -229,7 +229,7 @@ class Client:
     async def subscribe(self, type_url: str, *wanted: str, **others: Any) -> None:
         await self.say(subscription(type_url, *wanted, **others))
 
-    async def hear(self, *, within_s: float = 5.0) -> Any:
+    async def hear(self, *, within_s: float = 60.0) -> Any:
         async with asyncio.timeout(within_s):
             response = await self.call.read()
         assert response is not grpc.aio.EOF, "the server ended the stream"

@@ -298,7 +298,7 @@ class TestHardship:
             sys.executable, "-c", script, env=os.environ | {"PYTHONPATH": path}
         )
         try:
-            await eventually(server.proxies, within_s=20)
+            await eventually(server.proxies)
             process.send_signal(signal.SIGSTOP)
             async with connected(address) as client:
                 await boot(client, "a")

@@ -36,7 +36,7 @@ def running(folder: str, program: str) -> Iterator[tuple[subprocess.Popen[bytes]
         subprocess.Popen([sys.executable, program], cwd=EXAMPLES / folder, env=environment, stderr=errors) as process,
     ):
         try:
-            with eventually_sync(lambda: socket.create_connection(("127.0.0.1", port)), within_s=10):
+            with eventually_sync(lambda: socket.create_connection(("127.0.0.1", port))):
                 pass
             yield process, port
         finally:

@@ -121,7 +121,7 @@ async def test_it_runs_as_a_process_of_its_own_and_ends_on_sigterm() -> None:
         port = free.getsockname()[1]
     environment = {**os.environ, "PORT": str(port), "NAME": "alone"}
     process = await asyncio.create_subprocess_exec(sys.executable, str(Path(origins.__file__)), env=environment)
-    received = await eventually(lambda: answer(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n"), within_s=10)
+    received = await eventually(lambda: answer(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n"))
     assert b'"name": "alone"' in received
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 10) == 0
