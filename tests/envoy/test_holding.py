@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import grpc
 import msgspec
 import pytest
 
@@ -25,6 +27,9 @@ from support.standalone import Answer, fetch
 pytestmark = pytest.mark.envoy
 
 ASLEEP = Epoch(1, Sleep.ASLEEP)
+HEAP_BYTES = 32 * 1024 * 1024  # about 20 more than an edge takes that has nothing to do
+FILL_BYTES = 4000
+MOST_HELD = 10_000
 NOW_S = 1.0  # far above the milliseconds it takes, well below any time that a request may wait
 
 
@@ -145,6 +150,50 @@ async def test_two_shares_that_both_sleep_wake_one_by_one(here: House, app: Orig
         late = [(await task)[0].header("x-origin") for task in waiting]
         assert Counter(task.result()[0].header("x-origin") for task in done) == {"app": len(done)}
         assert Counter(late) == {"pay": len(late)}
+
+
+async def test_an_edge_that_is_full_turns_others_away_and_those_who_wait_wait_on(app: Origin) -> None:
+    """Calls over HTTP/2, a hundred on a connection."""
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory()))
+        here = await stack.enter_async_context(house(directory, max_heap_bytes=HEAP_BYTES))
+        publish(here, shop(shares("cart"), asleep=(CART,)))
+        await here.booted()
+        before, calls = here.proxies[0].resident_bytes(), list[asyncio.Task[grpc.aio.AioRpcError]]()
+        while not any(call.done() for call in calls):
+            assert len(calls) < MOST_HELD
+            calls.extend(await hundred(stack, here.port))
+            await eventually(lambda: is_settled(here, calls))
+        refused = [call.result() for call in calls if call.done()]
+        assert {(one.details(), retry_after(one)) for one in refused} == {("envoy overloaded", "5")}
+        assert here.proxies[0].resident_bytes() < before + 4 * HEAP_BYTES
+        publish(here, shop(shares("cart"), awake={"cart": app.port}))
+        await asyncio.gather(*calls)
+        assert len(app.requests) == len(calls) - len(refused)
+
+
+async def hundred(stack: AsyncExitStack, port: int) -> list[asyncio.Task[grpc.aio.AioRpcError]]:
+    """So many, on a connection of their own."""
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+    channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}", options))
+    return [asyncio.create_task(answered(channel.unary_unary("/shop/Hold"))) for _ in range(100)]
+
+
+async def answered(method: Any) -> grpc.aio.AioRpcError:
+    """An origin of ours speaks no gRPC, so what it says is an error, too."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await method(b"", metadata=(("x-fill", "y" * FILL_BYTES),))
+    return caught.value
+
+
+async def is_settled(here: House, calls: list[asyncio.Task[grpc.aio.AioRpcError]]) -> bool:
+    """Whether each of them either waits in the edge or is answered."""
+    waiting = await here.proxies[0].counter("http.edge.downstream_rq_active")
+    return waiting + sum(call.done() for call in calls) == len(calls)
+
+
+def retry_after(error: grpc.aio.AioRpcError) -> object:
+    return dict(error.trailing_metadata()).get("retry-after")
 
 
 def test_a_route_is_the_same_whether_its_origin_sleeps_or_not() -> None:

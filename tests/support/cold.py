@@ -27,7 +27,7 @@ from .xds import Witness, assignment, cluster, resources
 
 FLEET = "default"
 HELD_S = 30
-_BOOT_S = 30.0
+_BOOT_S = 60.0
 
 
 def routes(*targets: str) -> Resource:
@@ -136,10 +136,11 @@ async def _server(directory: Path, witness: Witness, loads: Loads[str]) -> Serve
 
 
 @asynccontextmanager
-async def house(directory: Path, *names: str, load_reports: bool = False) -> AsyncIterator[House]:
+async def house(directory: Path, *names: str, **settings: Any) -> AsyncIterator[House]:
+    """`settings` are those of the fleet."""
     witness, loads = Witness(), Heard()
     server = await _server(directory, witness, loads)
-    async with fleet(directory, directory / "xds.sock", names or ("one",), load_reports=load_reports) as proxies:
+    async with fleet(directory, directory / "xds.sock", names or ("one",), **settings) as proxies:
         made = House(directory, proxies, witness, loads, server)
         try:
             yield made

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerun.infra import admin
-from edgerun.translate.bootstrap import bootstrap
+from edgerun.translate.bootstrap import GIB, bootstrap
 from edgerun.translate.plan import LISTENER
 from edgerun.translate.rendering import rendered
 from edgerun.translate.translator import translate
@@ -67,13 +67,23 @@ class Proxy:
         """A counter or gauge by its whole name; 0 while it does not exist."""
         return (await admin.numbers(self.socket, name)).get(name, 0)
 
+    def resident_bytes(self) -> int:
+        """What the process has of the machine's memory."""
+        assert self.process
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
 
 @contextlib.asynccontextmanager
 async def fleet(
-    directory: Path, xds_socket: Path, names: tuple[str, ...], *, load_reports: bool = False
+    directory: Path,
+    xds_socket: Path,
+    names: tuple[str, ...],
+    *,
+    load_reports: bool = False,
+    max_heap_bytes: int = 2 * GIB,
 ) -> AsyncIterator[tuple[Proxy, ...]]:
     """Envoys that connect to `xds_socket`, killed when the block is left."""
-    proxies = tuple(_proxy(directory, xds_socket, name, load_reports) for name in names)
+    proxies = tuple(_proxy(directory, xds_socket, name, load_reports, max_heap_bytes) for name in names)
     try:
         for proxy in proxies:
             await proxy.start()
@@ -83,10 +93,15 @@ async def fleet(
             await proxy.kill()
 
 
-def _proxy(directory: Path, xds_socket: Path, name: str, load_reports: bool) -> Proxy:
+def _proxy(directory: Path, xds_socket: Path, name: str, load_reports: bool, max_heap_bytes: int) -> Proxy:
     port, admin_socket, config = free_port(), directory / f"{name}.sock", directory / f"{name}.json"
     settings = bootstrap(
-        node_id=name, cluster="default", xds_socket=xds_socket, admin_socket=admin_socket, load_reports=load_reports
+        node_id=name,
+        cluster="default",
+        xds_socket=xds_socket,
+        admin_socket=admin_socket,
+        load_reports=load_reports,
+        max_heap_bytes=max_heap_bytes,
     )
     settings["static_resources"]["listeners"] = [_static_listener(port)]
     config.write_text(json.dumps(settings))

@@ -23,7 +23,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from .bootstrap import ADMIN_CLUSTER
 from .clusters import BUFFER_BYTES
 from .holding import FILTER as HOLDING_FILTER
-from .holding import in_vain
+from .holding import RETRY_AFTER_S, in_vain
 from .messages import ADS, packed
 from .names import LISTENER_NAME, PROBES_LISTENER_NAME, ROUTES_NAME
 from .plan import Resource, resource
@@ -130,7 +130,7 @@ def _http_manager() -> Any:
         early_header_mutation_extensions=[_own_headers_removed()],
         http_filters=_http_filters(),
         access_log=[_access_log()],
-        local_reply_config={"mappers": [_without_credential(), *in_vain()]},
+        local_reply_config={"mappers": [_without_credential(), _overloaded(), *in_vain()]},
         upgrade_configs=[{"upgrade_type": "websocket"}],
         always_set_request_id_in_response=True,
         **_hardening(),
@@ -145,6 +145,16 @@ def _without_credential() -> dict[str, Any]:
         "filter": {"extension_filter": which},
         "status_code": {"value": 503},
         "body": {"inline_string": NO_CREDENTIAL},
+    }
+
+
+def _overloaded() -> dict[str, Any]:
+    """When its heap is full an edge takes no more requests: that is what bounds how many wait in it."""
+    expression = cel_pb2.ExpressionFilter(expression="response.code_details == 'overload'")
+    which = {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": packed(expression)}
+    return {
+        "filter": {"extension_filter": which},
+        "headers_to_add": [{"header": {"key": "retry-after", "value": str(RETRY_AFTER_S)}}],
     }
 
 
