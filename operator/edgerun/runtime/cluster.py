@@ -8,7 +8,6 @@ time: else every route would be said to be down for a moment.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -18,36 +17,27 @@ from typing import Any
 from ..api import originrevision
 from ..api.meta import ObjectKey, object_key
 from ..credentials.clock import SteadyClock
-from ..credentials.serving import server_credentials
 from ..errors import ApiError
 from ..infra.kubernetes import client as kubernetes
 from ..infra.kubernetes.applier import Applier, Result
 from ..infra.kubernetes.client import Client
 from ..infra.kubernetes.leader import Timing
-from ..infra.kubernetes.statuses import StatusWriter
 from ..infra.kubernetes.yielding import Yielding
 from ..metrics import Metrics
 from ..settings import ClusterSettings
 from ..sources.cluster import Pace
 from ..sources.store import Change, Gone, Seen
 from ..sources.workloads import made_by
-from ..translate.events import Occurrence
 from ..translate.leadership import xds_endpoint
 from ..translate.plan import Plan
-from ..translate.world import Edge, Installation
+from ..translate.world import Installation
 from . import http, parts
-from .board import Status, as_document, from_document
 from .children import UNWATCHED, Children
-from .controller import Controller
 from .default_edge import DefaultEdge
-from .envoy import refusal
-from .leading import Leading
 from .origins import Origins
 from .vital_signs import vital_signs
-from .witness import Witness
 
 _TIMING, _PACE = Timing(), Pace()
-logger = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -83,50 +73,32 @@ class ClusterRuntime:
         self._settings, self._place, self.metrics, self.pace = settings, place, metrics, pace
         self.clock = SteadyClock(client.server_time)
         self.leader = parts.candidate(settings, place, client, timing, gained=self._gained, lost=self._lost)
-        self.controller = Controller(
-            Edge(ca_file=settings.ca_file),
-            self._act,
-            self._tell,
-            refusal,
-            before=self._shown,
-            trusts_status=True,
-            authenticate=parts.authenticator(
-                place, client, metrics, guards=lambda account: self.origins.observing.guards.fleet(account)
-            ),
-            rebuilding=metrics.rebuilding,
-            traffic=metrics,
-        )
         here = parts.Replica(settings, place, client, metrics, self.leader.valid, self.clock)
+        self.telling = parts.telling(here, may_promise=self._may_promise)
+        self.controller = parts.controller(
+            here,
+            act=self._act,
+            tell=self._tell,
+            before=self.telling.remembered,
+            guards=lambda account: self.origins.observing.guards.fleet(account),
+        )
         self.rotation = parts.rotation(here, changed=self._trusting)
         self.wire = parts.wire(here, changed=lambda: self.issuing.nudge())
-        self.leading = Leading(
-            self.controller.server,
-            settings.xds_port,
-            lambda: server_credentials(lambda: self.rotation.server),
-            self.controller.crew_complete,
-        )
-        self.statuses = StatusWriter(client, self._may_promise, metrics.status_written)
-        self.origins = Origins(self.controller, place, client, metrics, self.statuses.shown, self._tell_of)
-        self.applier = Applier(
-            client, self.leader.valid, self, lambda raw: made_by(raw, place), Yielding(self.origins.scaled_by_hand)
-        )
-        self.sources = tuple(parts.sources(settings, client, self._feed, pace))
+        self.leading = parts.leading(here, self.controller, lambda: self.rotation.server)
+        self.origins = Origins(self.controller, place, client, metrics, self.telling.shown, self.telling.event)
+        observing, yielding = self.origins.observing, Yielding(self.origins.scaled_by_hand)
         self.issuing = parts.issuing(
             here,
             self.controller,
             lambda: self.wire.authorities,
             reunited=self.leading.reunited,
-            expected=self.origins.observing.guards.ready,
+            expected=observing.guards.ready,
         )
-        self._children = Children(
-            client, self.applier, self.origins.observing, object_key(xds_endpoint(place, settings.pod_ip))
-        )
-        self._herald = parts.herald(settings, client, metrics, may_write=self._may_promise)
-        self._witness = Witness(self._herald.tell)
+        self.applier = Applier(client, self.leader.valid, self, lambda raw: made_by(raw, place), yielding)
+        self._children = Children(client, self.applier, observing, object_key(xds_endpoint(place, settings.pod_ip)))
         self._default_edge = DefaultEdge(client, settings.default_edge_proxy, self.leader.valid)
-        self._raw: dict[ObjectKey, Object] = {}  # with the status, as the API server has it
-        self._synced = asyncio.Event()
-        self._settled = asyncio.Event()
+        self.sources = tuple(parts.sources(settings, client, self._feed, pace))
+        self._synced, self._settled = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -151,11 +123,10 @@ class ClusterRuntime:
             ("keys", self.issuing.run()),
             ("xds", self._serve()),
             ("applier", self.applier.run()),
-            ("statuses", self.statuses.run()),
-            ("events", self._herald.run()),
             ("reunion", self._catch_up()),
             ("children", self._children.run(self.leading.leads)),
             ("default edge", self._default_edge.run()),
+            *self.telling.tasks(),
             *self.origins.tasks(self.leading),
         )
 
@@ -192,31 +163,26 @@ class ClusterRuntime:
         self.origins.observing.look(key)
 
     def _see(self, key: ObjectKey, seen: Seen) -> None:
-        before = self._raw.get(key)
-        if before and before["metadata"]["uid"] != seen.raw["metadata"]["uid"]:
+        before, now = self.telling.seen(key), seen.raw["metadata"]
+        if before and before["metadata"]["uid"] != now["uid"]:
             self._forget(key)  # it was deleted and made anew; that it was gone need not have been told
-        self._raw[key] = seen.raw
         self.controller.store.apply(seen)
-        self.statuses.see(key, seen.raw)
-        if before is None or before["metadata"].get("generation") != seen.raw["metadata"].get("generation"):
-            self.origins.references.hasten(
-                key.namespace
-            )  # a Secret that was changed with it is not to follow much later
+        self.telling.see(key, seen.raw)
+        if before is None or before["metadata"].get("generation") != now.get("generation"):
+            self.origins.references.hasten(key.namespace)  # with it a Secret may have changed that is not watched
 
     def _forget(self, key: ObjectKey) -> None:
-        raw = self._raw.pop(key, None)
-        if raw is None:
+        if self.telling.seen(key) is None:
             return
         self.controller.store.apply(Gone(key))
         self.controller.board.forget(key)
-        self.statuses.gone(key)
-        self._witness.gone(raw["metadata"]["uid"])
+        self.telling.gone(key)
 
     async def _catch_up(self) -> None:
         """Say what changed while nobody led, or nobody could say it of all proxies."""
         while True:
             await self.leading.reunion()
-            self.statuses.nudge()
+            self.telling.nudge()
             self._tell(tuple(self.controller.board.lines))
             await self.leading.stands_by()
 
@@ -238,11 +204,9 @@ class ClusterRuntime:
         raw = change.raw if isinstance(change, Seen) else None
         self.origins.revise(key, raw)
         if raw:
-            self._raw[key] = raw
-            self.statuses.see(key, raw)
+            self.telling.see(key, raw)
         else:
-            self._raw.pop(key, None)
-            self.statuses.gone(key)
+            self.telling.gone(key)
 
     def _act(self, plan: Plan) -> None:
         manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
@@ -252,12 +216,8 @@ class ClusterRuntime:
 
     def _tell(self, keys: tuple[ObjectKey, ...]) -> None:
         for key in keys:
-            line, raw = self.controller.board.lines.get(key), self._raw.get(key)
-            if line and raw:
-                status = as_document(line.status)
-                self.statuses.want(key, status)
-                if self._may_promise():
-                    self._witness.changed(raw, status)
+            if line := self.controller.board.lines.get(key):
+                self.telling.status(key, line.status)
 
     def applied(self, kind: str, result: Result) -> None:
         self.metrics.applied(kind, result)
@@ -269,18 +229,12 @@ class ClusterRuntime:
         if raw["kind"] == "Service":  # what is watched tells of itself
             self.origins.observing.see(raw)
 
-    def _tell_of(self, key: ObjectKey, event: Occurrence) -> None:
-        raw = self._raw.get(key)
-        if raw and self._may_promise():
-            self._herald.tell(raw, event)
-
     def _gained(self) -> None:
-        self._witness = Witness(self._herald.tell)
+        self.telling.gained()
         self.origins.gained()
         self.leading.gained()
         self.issuing.gained()
         self.applier.nudge(UNWATCHED)
-        self.statuses.nudge()
         self._default_edge.nudge()
 
     def _lost(self) -> None:
@@ -294,6 +248,3 @@ class ClusterRuntime:
 
     def _may_promise(self) -> bool:
         return self.leader.valid() and self.leading.reunited()
-
-    def _shown(self, key: ObjectKey) -> Status | None:
-        return from_document(key.kind, self.statuses.shown(key))

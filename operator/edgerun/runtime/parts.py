@@ -11,11 +11,11 @@ from ..api.meta import ObjectKey
 from ..api.resources import RESOURCES
 from ..api.schema import kinds
 from ..credentials import workloads
-from ..credentials.authority import Authorities
+from ..credentials.authority import Authorities, Leaf
 from ..credentials.certificates import new_workload_authority
 from ..credentials.keyring import Policy
 from ..credentials.rotation import Rotation
-from ..credentials.serving import Serving, server_names
+from ..credentials.serving import Serving, server_credentials, server_names
 from ..credentials.tokens import Terms
 from ..errors import NotFoundError
 from ..infra.kubernetes import client as kubernetes
@@ -23,6 +23,7 @@ from ..infra.kubernetes.client import Client
 from ..infra.kubernetes.events import Herald
 from ..infra.kubernetes.leader import Leader, Timing
 from ..infra.kubernetes.reviews import Reviews
+from ..infra.kubernetes.statuses import StatusWriter
 from ..infra.kubernetes.vault import SecretVault
 from ..metrics import Metrics
 from ..settings import ClusterSettings
@@ -31,10 +32,15 @@ from ..sources.kubernetes import Watched
 from ..sources.store import Feed
 from ..translate.labels import EDGE_PREFIX, OURS
 from ..translate.manifests import owner
-from ..translate.world import Installation
+from ..translate.plan import Plan
+from ..translate.world import Edge, Installation
 from ..xds.authentication import Authenticator, Guards
+from .board import Status
 from .controller import Controller
+from .envoy import refusal
 from .issuing import Issuing
+from .leading import Leading
+from .telling import Telling
 from .verifiers import Verifier
 
 OBSERVED = ("Deployment", "Pod")  # they say how an origin or a fleet fares
@@ -77,17 +83,9 @@ def candidate(
     return Leader(client, key, identity=identity, gained=gained, lost=lost, metadata=metadata, timing=timing)
 
 
-def authenticator(place: Installation, client: Client, metrics: Metrics, *, guards: Guards) -> Authenticator:
-    """Lets the pods of our own fleets in, and the guards in the pods of origins."""
-    reviews = Reviews(client)
-    return Authenticator(
-        reviews, namespace=place.namespace, prefix=EDGE_PREFIX, guards=guards, refused=metrics.turned_away
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What the parts are made from that look after credentials."""
+    """What most parts are made from."""
 
     settings: ClusterSettings
     place: Installation
@@ -95,6 +93,48 @@ class Replica:
     metrics: Metrics
     may_write: Callable[[], bool]
     clock: Callable[[], datetime]
+
+
+def telling(here: Replica, *, may_promise: Callable[[], bool]) -> Telling:
+    """Writes statuses and Events."""
+    statuses = StatusWriter(here.client, may_promise, here.metrics.status_written)
+    herald = Herald(
+        here.client.create,
+        instance=here.settings.pod_name,
+        may_write=may_promise,
+        outcome=here.metrics.told,
+        meter=here.metrics.queue("events"),
+    )
+    return Telling(statuses, herald, may_promise)
+
+
+def controller(
+    here: Replica,
+    *,
+    act: Callable[[Plan], None],
+    tell: Callable[[tuple[ObjectKey, ...]], None],
+    before: Callable[[ObjectKey], Status | None],
+    guards: Guards,
+) -> Controller:
+    """Its xDS server lets the pods of our own fleets in, and the guards in the pods of origins."""
+    authenticator = Authenticator(
+        Reviews(here.client),
+        namespace=here.place.namespace,
+        prefix=EDGE_PREFIX,
+        guards=guards,
+        refused=here.metrics.turned_away,
+    )
+    return Controller(
+        Edge(ca_file=here.settings.ca_file),
+        act,
+        tell,
+        refusal,
+        before=before,
+        trusts_status=True,
+        authenticate=authenticator,
+        rebuilding=here.metrics.rebuilding,
+        traffic=here.metrics,
+    )
 
 
 def rotation(here: Replica, *, changed: Callable[[str], None]) -> Serving:
@@ -107,6 +147,12 @@ def rotation(here: Replica, *, changed: Callable[[str], None]) -> Serving:
         rotated=here.metrics.rotated,
         clock=here.clock,
     )
+
+
+def leading(here: Replica, controller: Controller, certificate: Callable[[], Leaf]) -> Leading:
+    """Who serves proxies while this replica leads."""
+    port, credentials = here.settings.xds_port, functools.partial(server_credentials, certificate)
+    return Leading(controller.server, port, credentials, controller.crew_complete)
 
 
 def wire(here: Replica, *, changed: Callable[[], None]) -> Rotation:
@@ -156,17 +202,6 @@ def secret(here: Replica, name: str) -> SecretVault:
     place = here.place
     (reference,) = owner(place).get("ownerReferences") or (None,)
     return SecretVault(here.client, place.namespace, f"{place.name}-{name}", owner=reference)
-
-
-def herald(settings: ClusterSettings, client: Client, metrics: Metrics, *, may_write: Callable[[], bool]) -> Herald:
-    """Writes Events."""
-    return Herald(
-        client.create,
-        instance=settings.pod_name,
-        may_write=may_write,
-        outcome=metrics.told,
-        meter=metrics.queue("events"),
-    )
 
 
 def sources(settings: ClusterSettings, client: Client, feed: Feed, pace: Pace) -> Iterator[Cluster]:
