@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -38,6 +38,7 @@ GATHER_S = 0.01  # in which many acknowledgements come together
 RENEWALS = 100  # at most so many rounds of them in the life of a token
 BLOCKED = timedelta(minutes=1)  # a guard that is told of a key and does not take it for so long is stuck, or cut off
 NAMED = 5  # of those, in the log
+COMPLAINT = "guards do not take the signing keys, and rotation waits for them"
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +51,7 @@ class Certificates(Protocol):
     def pairs(self, wanted: Collection[str], now: datetime) -> Mapping[str, Pair]: ...
 
 
+@dataclass(slots=True)
 class Issuing:
     """It joins `controller`, and has its secrets from then on. Where who leads can change, it is to be told what was
     `gained` and `lost`.
@@ -58,49 +60,49 @@ class Issuing:
     `changes` tells when to look at the keys. `elapsed` is a clock that never jumps.
     """
 
-    def __init__(
-        self,
-        controller: Controller,
-        vault: Vault,
-        certificates: Certificates,
-        *,
-        terms: Terms,
-        trust_domain: str,
-        policy: Policy = POLICY,
-        may_write: Callable[[], bool] = lambda: True,
-        reunited: Callable[[], bool] = lambda: True,
-        expected: Callable[[], Collection[Verifier]] = tuple,
-        changes: Callable[[], AsyncIterator[None]] | None = None,
-        minted: Callable[[int], None] = lambda count: None,
-        told: Callable[[Event], None] = lambda event: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        elapsed: Callable[[], float] = elapsed_s,
-        new_key: NewKey = new_private,
-        period_s: float = PERIOD_S,
-    ) -> None:
-        self._controller, self._certificates = controller, certificates
-        self._terms, self._may_write, self._reunited = terms, may_write, reunited
-        self._trust = Trust(issuer=terms.issuer, trust_domain=trust_domain)
-        self._changes, self._minted, self._clock = changes, minted, clock
-        self._verifiers = Verifiers(controller.server.proxies, expected)
+    controller: Controller
+    vault: Vault
+    certificates: Certificates
+    _: KW_ONLY
+    terms: Terms
+    trust_domain: str
+    policy: Policy = POLICY
+    may_write: Callable[[], bool] = lambda: True
+    reunited: Callable[[], bool] = lambda: True
+    expected: Callable[[], Collection[Verifier]] = tuple
+    changes: Callable[[], AsyncIterator[None]] | None = None
+    minted: Callable[[int], None] = lambda count: None
+    told: Callable[[Event], None] = lambda event: None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    elapsed: Callable[[], float] = elapsed_s
+    new_key: NewKey = new_private
+    period_s: float = PERIOD_S
+    holder: Keyholder = field(init=False)
+    _verifiers: Verifiers = field(init=False)
+    _wallet: Wallet = field(default_factory=Wallet)
+    _handout: Handout = field(default_factory=Handout)
+    _out: Secrets = field(default_factory=dict)
+    _handed: Key | None = None
+    _held: bool = False  # edges wait for guards
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _complaint: Complaint = field(default_factory=lambda: Complaint(logger, COMPLAINT))
+
+    def __post_init__(self) -> None:
+        self._verifiers = Verifiers(self.controller.server.proxies, self.expected)
         self.holder = Keyholder(
-            vault=vault,
-            may_write=may_write,
+            vault=self.vault,
+            may_write=self.may_write,
             verifiers=self._known,
-            policy=replace(policy, life=terms.life),
-            told=told,
-            clock=clock,
-            elapsed=elapsed,
-            new_key=new_key,
-            period_s=period_s,
+            policy=replace(self.policy, life=self.terms.life),
+            told=self.told,
+            clock=self.clock,
+            elapsed=self.elapsed,
+            new_key=self.new_key,
+            period_s=self.period_s,
         )
-        self._wallet, self._handout = Wallet(), Handout()
-        self._out: Secrets = {}
-        self._handed: Key | None = None
-        self._held = False  # edges wait for guards
-        self._ready, self._wake = asyncio.Event(), asyncio.Event()
-        self._complaint = Complaint(logger, "guards do not take the signing keys, and rotation waits for them")
-        controller.secrets, controller.sent, controller.heard = self._secrets, self._sent, self._acknowledged
+        self.controller.secrets, self.controller.sent = self._secrets, self._sent
+        self.controller.heard = self._acknowledged
 
     async def ready(self) -> None:
         """Return when it is known whom guards should trust. Nothing may be published before."""
@@ -110,8 +112,8 @@ class Issuing:
         """Until cancelled. It may run in every replica: one that may not write follows those that do."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tend_forever(), name="keys")
-            if self._changes:
-                tasks.create_task(self._listen(self._changes()), name="changes of the keys")
+            if self.changes:
+                tasks.create_task(self._listen(self.changes()), name="changes of the keys")
 
     def gained(self) -> None:
         self.holder.gained()
@@ -128,11 +130,11 @@ class Issuing:
     def document(self, path: str) -> Document | None:
         """What the issuer says there; None before it is known."""
         keys = self.holder.keys
-        return documents(keys, self._terms.issuer).get(path) if keys.keys else None
+        return documents(keys, self.terms.issuer).get(path) if keys.keys else None
 
     def blocked(self) -> tuple[Verifier, ...]:
         """The guards that have long been told of a key and are not known to trust it. Only who leads can know."""
-        if not (self._leads and self._reunited()):
+        if not (self._leads and self.reunited()):
             return ()
         candidates = self.holder.keys.at(Phase.PUBLISHED, Phase.SIGNING)
         told = {key.kid for key in candidates if self.holder.seen_for(key) >= BLOCKED}
@@ -141,7 +143,7 @@ class Issuing:
     @property
     def _leads(self) -> bool:
         """Whether this is who hands out, and knows what."""
-        return self.holder.fresh and self._may_write()
+        return self.holder.fresh and self.may_write()
 
     async def _listen(self, changes: AsyncIterator[None]) -> None:
         async for _ in changes:
@@ -161,7 +163,7 @@ class Issuing:
 
     def _act(self) -> None:
         """Guards first: the rebuild in which they are told brings the secrets, too."""
-        self._controller.store.trusting(self._trust_now())
+        self.controller.store.trusting(self._trust_now())
         self._ready.set()
         key = self.holder.handing() if self._leads else None
         self._held, self._handed = self._leads and key is None, key or self._handed
@@ -169,9 +171,9 @@ class Issuing:
         self._complain()
 
     def _refresh(self) -> None:
-        published, before = self._controller.published, self._out
+        published, before = self.controller.published, self._out
         if published and self._secrets(published.plan) != before:
-            self._controller.republish()
+            self.controller.republish()
 
     def _begin(self) -> None:
         """What was handed out is another's affair now, or will be ours anew."""
@@ -180,20 +182,21 @@ class Issuing:
         self._wake.set()
 
     def _known(self) -> Iterable[frozenset[str]] | None:
-        return self._verifiers.trusting().values() if self._reunited() else None
+        return self._verifiers.trusting().values() if self.reunited() else None
 
     def _trust_now(self) -> Trust:
         keys = sorted(self.holder.trusted(), key=lambda key: key.kid)
         jwks = json.dumps({"keys": [dict(key.jwk) for key in keys]}, separators=(",", ":"))
         lives = (int(key.life.total_seconds()) for key in keys)
-        return replace(self._trust, jwks=jwks, max_life_s=max(self._trust.max_life_s, *lives))
+        max_life_s = max(Trust().max_life_s, *lives)
+        return Trust(issuer=self.terms.issuer, trust_domain=self.trust_domain, jwks=jwks, max_life_s=max_life_s)
 
     def _pause_s(self) -> float:
-        pause_s, due = self.holder.pause_s(), self._wallet.next_due(self._terms)
+        pause_s, due = self.holder.pause_s(), self._wallet.next_due(self.terms)
         if due is None:
             return pause_s
-        at_least_s = self._terms.life.total_seconds() / RENEWALS
-        return min(pause_s, max((due - self._clock()).total_seconds(), at_least_s))
+        at_least_s = self.terms.life.total_seconds() / RENEWALS
+        return min(pause_s, max((due - self.clock()).total_seconds(), at_least_s))
 
     # What the controller asks and tells. These must not wait.
 
@@ -202,10 +205,10 @@ class Issuing:
         if not self._leads:
             self._out = {}
             return self._out
-        now = self._clock()
+        now = self.clock()
         self._renew(plan, now)
-        pairs = self._certificates.pairs(frozenset(plan.identities.values()), now)
-        self._out = self._handout.of(plan, self._wallet.tokens, pairs, self._certificates.bundle)
+        pairs = self.certificates.pairs(frozenset(plan.identities.values()), now)
+        self._out = self._handout.of(plan, self._wallet.tokens, pairs, self.certificates.bundle)
         return self._out
 
     def _renew(self, plan: Plan, now: datetime) -> None:
@@ -213,8 +216,8 @@ class Issuing:
         if key is None or all(one.kid != key.kid or not one.phase.trusted for one in self.holder.keys.keys):
             return
         before = self._wallet.tokens
-        self._wallet = self._wallet.renewed(frozenset[Claim]().union(*plan.claims.values()), now, key, self._terms)
-        self._minted(sum(token is not before.get(claim) for claim, token in self._wallet.tokens.items()))
+        self._wallet = self._wallet.renewed(frozenset[Claim]().union(*plan.claims.values()), now, key, self.terms)
+        self.minted(sum(token is not before.get(claim) for claim, token in self._wallet.tokens.items()))
 
     def _sent(self, published: Published) -> None:
         self._verifiers.sent(published.serial, published.world.trust.jwks)
