@@ -2,6 +2,9 @@
 
 What is ordered is an annotation of the OriginService, and `spec.traffic` is its own: both are written as an edit of
 what was read, so that nothing that others write meanwhile is lost.
+
+Trap: an apply of the user's own file leaves an annotation alone that the file does not have, but not a `spec.traffic`
+that it has. A client-side apply writes over it; a server-side one is refused in the name of `MANAGER`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +23,7 @@ from .api_errors import explained
 from .rollouts import Seen, seen
 
 ATTEMPTS = 5  # against others who write
+MANAGER = "edgerun-rollout"  # of the fields that are written here: conflicts of others name it
 
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -51,21 +55,25 @@ class ClusterRollouts:
         written = f"{order.verb}/{order.revision_name}"
         await self._edited(lambda raw: raw["metadata"].setdefault("annotations", {}).update({ORDER: written}))
 
-    async def lead_to(self, revision: str) -> None:
-        await self._edited(lambda raw: raw["spec"].update(traffic=_leading(raw["spec"], revision)))
+    async def lead_to(self, revision: str) -> tuple[str, ...]:
+        edited = await self._edited(lambda raw: raw["spec"].update(traffic=_leading(raw["spec"], revision)))
+        return _writers_of_traffic(edited["metadata"])
 
-    async def _edited(self, edit: Edit) -> None:
+    async def _edited(self, edit: Edit) -> Object:
+        """What was written, with the metadata of before."""
+        left = ATTEMPTS
         with self._explained():
-            for attempt in range(1, ATTEMPTS + 1):
+            while True:
+                left -= 1
                 raw = dict(await self._got())
                 edit(raw)
                 try:
-                    await self._client.replace(raw)
+                    await self._client.replace(raw, manager=MANAGER)
                 except ConflictError:
-                    if attempt == ATTEMPTS:
+                    if not left:
                         raise
                 else:
-                    return
+                    return raw
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(str(self._key), role=f"--namespace {self._key.namespace} --clusterrole=edit")
@@ -96,3 +104,10 @@ def _leading(spec: Object, revision: str) -> list[dict[str, Any]]:
     """All requests to `revision`; whoever has a tag keeps it."""
     tagged = [{**one, "percent": 0} for one in spec.get("traffic") or () if one.get("tag")]
     return [{"revisionName": revision, "percent": 100}, *tagged]
+
+
+def _writers_of_traffic(metadata: Object) -> tuple[str, ...]:
+    """Who has written `spec.traffic` as it was, besides us."""
+    fields = ((one["manager"], one.get("fieldsV1", {})) for one in metadata.get("managedFields", ()))
+    found = {manager for manager, owned in fields if "f:traffic" in owned.get("f:spec", {})}
+    return tuple(sorted(found - {MANAGER}))

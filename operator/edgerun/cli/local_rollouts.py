@@ -23,7 +23,7 @@ class LocalRollouts:
     async def order(self, order: Order) -> None:
         await self._asked(order.verb, self._name, order.revision_name)
 
-    async def lead_to(self, revision: str) -> None:
+    async def lead_to(self, revision: str) -> tuple[str, ...]:
         where = (await self._asked("status", self._name)).where
         raise SettingsError(
             f"{where} is yours to edit; write into the spec of {self._name}:\n"

@@ -116,8 +116,7 @@ async def _undo(rollouts: "Rollouts", options: argparse.Namespace) -> int:
     found = await rollouts.seen()
     if options.to:
         name = rollout_orders.target(found, options.to).metadata.name
-        await rollouts.lead_to(name)
-        print(rollout_words.led(found, name))
+        print(rollout_words.led(found, name, before=await rollouts.lead_to(name)))
         return 0
     order = rollout_orders.undoing(found)
     told = rollout_words.ordered(found, order.verb, order.revision_name)  # whether anybody can take them comes first

@@ -1,6 +1,6 @@
 """What `edgerun rollout` says: the table of revisions, how far a rollout is and what it waits for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -78,14 +78,23 @@ def ordered(seen: Seen, verb: Verb, name: str) -> str:
     return f"{name} is to get no requests any more; {heir} takes them back{_when(seen, heir)}{later}"
 
 
-def led(seen: Seen, name: str) -> str:
-    """What follows from `spec.traffic` having been written anew."""
+def led(seen: Seen, name: str, before: Collection[str] = ()) -> str:
+    """What follows from `spec.traffic` having been written anew, which these had written `before`."""
     namespace, service = seen.service.metadata.namespace, seen.service.metadata.name
     undo = f'kubectl -n {namespace} patch originservice {service} --type merge -p \'{{"spec":{{"traffic":null}}}}\''
     return (
         f"spec.traffic of {seen.name} leads all requests to {name}{_when(seen, name) or ' now'}\n"
-        f"new revisions get none before it leads to the latest one again: {undo}\n"
-        "if its YAML is kept elsewhere and has a spec.traffic, write the same there: the next apply of it undoes this"
+        f"new revisions get none before it leads to the latest one again: {undo}\n{_applied_again(before)}"
+    )
+
+
+def _applied_again(before: Collection[str]) -> str:
+    """Only a file that has a spec.traffic takes it back."""
+    if not before:
+        return "if its YAML is kept elsewhere and has a spec.traffic, write the same there: its next apply undoes this"
+    return (
+        f"! spec.traffic was that of {' and '.join(before)}: if it comes from a file, write the same there, for its "
+        'next apply undoes this or, when it is a server-side one, fails by a conflict with "edgerun-rollout"'
     )
 
 

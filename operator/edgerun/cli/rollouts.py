@@ -71,8 +71,8 @@ class Rollouts(Protocol):
 
     async def order(self, order: Order) -> None: ...
 
-    async def lead_to(self, revision: str) -> None:
-        """All requests, whatever `spec.traffic` says: it is written anew."""
+    async def lead_to(self, revision: str) -> tuple[str, ...]:
+        """All requests, whatever `spec.traffic` says: it is written anew. Who had written it, for they may again."""
 
 
 def seen(service: Mapping[str, Any], revisions: Iterable[Mapping[str, Any]]) -> Seen:

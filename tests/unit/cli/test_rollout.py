@@ -264,6 +264,14 @@ def test_who_is_led_elsewhere_hears_what_becomes_of_new_revisions() -> None:
     assert f"to {ONE} as soon as it is ready (1 of 2 replicas)" in waiting
 
 
+def test_who_is_led_elsewhere_hears_who_may_lead_back() -> None:
+    found = told(revision(ONE), revision(TWO))
+    assert "if its YAML is kept elsewhere and has a spec.traffic" in words.led(found, ONE)
+    assert "! spec.traffic was that of argocd-controller: if it comes from a file" in words.led(
+        found, ONE, ["argocd-controller"]
+    )
+
+
 def test_the_one_that_is_rolled_out_is_promoted() -> None:
     found = rolling()
     assert orders.promoting(found) == orders.promoting(found, TWO) == Order(Verb.PROMOTE, TWO)

@@ -78,9 +78,10 @@ class Client(Connection):
         path = RESOURCES[key.kind].path(key.namespace)
         return await self._call("POST", path, query=_STRICT, body=manifest, timeout_s=timeout_s)
 
-    async def replace(self, manifest: Object, *, timeout_s: float = WRITE_S) -> Object:
+    async def replace(self, manifest: Object, *, manager: str = FIELD_MANAGER, timeout_s: float = WRITE_S) -> Object:
         """Raises ConflictError when the stored version is not that of `metadata.resourceVersion`."""
-        return await self._call("PUT", _path(object_key(manifest)), query=_STRICT, body=manifest, timeout_s=timeout_s)
+        path, query = _path(object_key(manifest)), _STRICT | {"fieldManager": manager}
+        return await self._call("PUT", path, query=query, body=manifest, timeout_s=timeout_s)
 
     async def delete(self, key: ObjectKey, uid: str, *, timeout_s: float = WRITE_S) -> None:
         """Deletes the object if it is the one of that `uid`, else raises ConflictError. Gone already is fine."""
