@@ -61,7 +61,7 @@ class Proxy:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return True
 
-        await eventually(connects, within_s=20, what=f"{self.name} listens")
+        await eventually(connects, what=f"{self.name} listens")
 
     async def counter(self, name: str) -> int:
         """A counter or gauge by its whole name; 0 while it does not exist."""
