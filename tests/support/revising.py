@@ -1,11 +1,13 @@
 """A control plane without its processes, and with one proxy that acknowledges when the test says so."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgerun.api.meta import ObjectKey
 from edgerun.runtime.controller import Controller
+from edgerun.runtime.passage import Passage
 from edgerun.runtime.revising import Revising
 from edgerun.sources.store import Seen
 from edgerun.translate.names import revision_cluster, revision_key
@@ -21,8 +23,26 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass
+class Reporting:
+    """The proxies that report, and what they ask for."""
+
+    here: list[Proxy] = field(default_factory=list)
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def proxies(self) -> list[Proxy]:
+        return self.here
+
+    def demand(self) -> dict[str, int]:
+        return self.asked
+
+    async def demand_other_than(self, seen: Mapping[str, int]) -> dict[str, int]:
+        raise NotImplementedError("nobody waits here")
+
+
+@dataclass
 class Shop:
-    """Of the standalone mode, unless it is not `local`; `statuses` are then what an API server has."""
+    """Of the standalone mode, unless it is not `local`; `statuses` are then what an API server has. No proxy has
+    anything under way before it `reports`."""
 
     now: datetime = START
     acked: int = 0
@@ -30,6 +50,7 @@ class Shop:
     local: bool = True
     edges: tuple[str, ...] = ("default",)
     statuses: dict[ObjectKey, Any] = field(default_factory=dict)
+    reporting: Reporting = field(default_factory=Reporting)
     controller: Controller = field(init=False)
     revising: Revising = field(init=False)
 
@@ -39,7 +60,17 @@ class Shop:
         self.controller.crew.connected = lambda: [Proxy("one", "default", self.now, self.acked)]
         for edge in self.edges:
             self.controller.store.apply(_routed(edge))
-        self.revising = Revising(self.controller, local=self.local, shown=lambda key: self.statuses.get(key, {}))
+        store, loads = self.controller.store, self.controller.loads
+        self.revising = Revising(
+            self.controller,
+            local=self.local,
+            shown=lambda key: self.statuses.get(key, {}),
+            passage=Passage(store, self.reporting, loads, lambda: self.controller.published),
+            clock=self.seconds,
+        )
+
+    def seconds(self) -> float:
+        return (self.now - START).total_seconds()
 
     def changed(self, *, urgent: bool) -> None:
         self.changes += 1
@@ -87,6 +118,16 @@ class Shop:
         report = Report("one", "default", (ClusterReport(cluster, 1.0, {}, total),))
         self.controller.loads.heard("one", report, 0.0)
         self.passes_until(self.now + timedelta(seconds=1))
+
+    def reports(self, *under_way: str, name: str = "one") -> Outcome:
+        """A second later the proxy says to which clusters requests are under way, and what follows."""
+        if name not in (one.id for one in self.reporting.here):
+            self.reporting.here.append(Proxy(name, "default", self.now, self.acked))
+        clusters = tuple(ClusterReport(cluster, 1.0, {}, Counts(in_progress=1)) for cluster in under_way)
+        self.now += timedelta(seconds=1)
+        self.controller.loads.heard(name, Report(name, "default", clusters), self.seconds())
+        self.passes_until(self.now)
+        return self.outcome
 
     def rests(self) -> Outcome:
         for _ in range(4):

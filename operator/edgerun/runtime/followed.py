@@ -1,10 +1,10 @@
 """What is remembered of one OriginService from one look at its revisions to the next.
 
 Trap: proxies have acknowledged an assignment when they have acknowledged the first publication with it. Until then
-whoever lost its requests by it keeps its replicas and its cluster.
+whoever lost its requests by it keeps its replicas and its cluster, and from then on until what is under way has ended.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..api.meta import ObjectKey
 from ..api.originrevision import OriginRevision, OriginRevisionStatus
 from ..api.originservice import KIND, OriginService
+from ..api.templates import Template
 from ..translate.names import revision_key
 from ..translate.revisions.follow import Facts, Outcome, follow
 from ..translate.revisions.memory import Memory
@@ -37,11 +38,19 @@ class Inputs(NamedTuple):
     refused: bool
 
 
+class Stay(NamedTuple):
+    """Of a revision that no request has been led to since `since`; at `until` it goes, whatever is under way."""
+
+    since: float
+    until: float
+
+
 @dataclass(slots=True)
 class Followed:
     """`told` is the status that the memory began with. `reached` are all revisions that were in an assignment since the
     last one that all proxies have acknowledged; `serial` is the first publication of the newest, and `pending` whether
-    somebody waits for its acknowledgement by the proxies of `edges`."""
+    somebody waits for its acknowledgement by the proxies of `edges`. Those that are `lingering` have lost their
+    requests, and not answered all."""
 
     told: Object
     memory: Memory
@@ -52,6 +61,7 @@ class Followed:
     serial: int | None = None
     pending: bool = False
     edges: frozenset[str] = frozenset()
+    lingering: dict[str, Stay] = field(default_factory=dict)
     window: Window = ()
     _inputs: Inputs | None = None  # of the last look
     _was_pending: bool = False
@@ -73,6 +83,7 @@ class Followed:
             revisions=tuple(_considered(inputs, self._revisions(inputs))),
             acknowledged=not self.pending,
             draining=self.reached - self._assigned,
+            lingering=self.lingering,
             taken=taken,
             window=self.window,
         )
@@ -89,10 +100,23 @@ class Followed:
         """Whether that is what somebody waits for, when all proxies have acknowledged `serial`."""
         return self.pending and self.serial is not None and self.serial <= serial
 
-    def progress(self, serial: int) -> None:
-        """All proxies have acknowledged `serial`."""
-        if self.acknowledged(serial):
-            self.pending, self.reached, self.edges = False, self._assigned, frozenset()
+    def progress(self, serial: int, now_s: float, patience_s: Callable[[Template], float]) -> None:
+        """All proxies have acknowledged `serial`; `patience_s` is that with a revision of a template."""
+        if not self.acknowledged(serial):
+            return
+        for one in self._inputs.revisions if self._inputs else ():
+            if one.metadata.name in self.reached - self._assigned:
+                self.lingering[one.metadata.name] = Stay(now_s, now_s + patience_s(one.spec.template))
+        self.pending, self.reached, self.edges = False, self._assigned, frozenset()
+
+    def answers(self, name: str, since: float) -> None:
+        """What waits for this one is under way at `since` at the latest."""
+        self.lingering[name] = self.lingering[name]._replace(since=since)
+
+    def let_go(self, name: str) -> None:
+        """Nothing is under way to this one any more, or it is not waited for."""
+        del self.lingering[name]
+        self._stale = True
 
     def sent(self, outcome: Outcome | None, serial: int, edges: frozenset[str]) -> None:
         """`outcome` was published, with routes of these edges to its service."""
@@ -129,6 +153,7 @@ class Followed:
         for one in outcome.revisions:
             self.known[one.name] = OriginRevisionStatus(proven=one.proven, last_active=one.last_active)
         self.reached |= outcome.assignment.revisions
+        self.lingering = {name: stay for name, stay in self.lingering.items() if name in there - self.reached}
         self.outcome, self.memory, self._inputs = outcome, outcome.memory, inputs
         self.pending = self._was_pending = _waits(self.memory) or self.reached != outcome.assignment.revisions
 

@@ -5,16 +5,16 @@ Trap: a proxy that takes requests and is not connected may have anything under w
 before it is back, and where nobody is connected nothing is true at all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..api.meta import ObjectKey
 from ..sources.store import Store
 from ..translate.identities import is_guard
-from ..translate.names import called
+from ..translate.names import Called, called
 from ..translate.plan import CLUSTER
-from ..translate.world import Epoch
+from ..translate.world import AWAKE, Epoch
 from ..xds.server import Proxy
 from .controller import Controller, Published
 
@@ -70,14 +70,39 @@ class Passage:
         proxies = {one.id for one in self._proxies()}
         return all(proxies <= self.reports.quiet(name, since) for name in self._clusters(key, number))
 
+    def left(self, stays: Mapping[ObjectKey, float]) -> Set[ObjectKey]:
+        """Those of the revisions that have had nothing under way, in whatever cluster of theirs, for a while that began
+        after the time that is given. Proxies that have no such cluster do not count."""
+        busy = {
+            found.revision
+            for fleet, name, found in (self._named() if stays else ())
+            if found.revision in stays and not self._of(fleet) <= self.reports.quiet(name, stays[found.revision])
+        }
+        return stays.keys() - busy
+
+    def awaited(self, keys: Collection[ObjectKey]) -> Set[ObjectKey]:
+        """Those of the revisions for which requests are held, as far as proxies have been told."""
+        published, asked = self.published(), self.asked() if keys else frozenset()
+        epochs = published.world.epochs if published else {}
+        cold = ((key, epochs[key]) for key in keys if epochs.get(key, AWAKE).cold)
+        return {key for key, epoch in cold if (key, epoch.number) in asked}
+
     def _clusters(self, key: ObjectKey, number: int) -> Iterator[str]:
         """There is one for each caller."""
+        return (name for _, name, found in self._named() if found.revision == key and found.epoch == number)
+
+    def _named(self) -> Iterator[tuple[str, str, Called]]:
+        """All clusters of revisions, and the edges that have them."""
         published = self.published()
         for fleet, resources in published.plan.fleets.items() if published else ():
             for name in () if is_guard(fleet) else resources[CLUSTER]:
-                found = called(name)
-                if found and found.revision == key and found.epoch == number:
-                    yield name
+                if found := called(name):
+                    yield fleet, name, found
+
+    def _of(self, fleet: str) -> Set[str]:
+        """The proxies of one edge: those that take requests, and those that are connected."""
+        observed = self.store.fleets.get(fleet)
+        return {*(observed.ready if observed else ()), *(one.id for one in self._proxies() if one.fleet == fleet)}
 
     def _proxies(self) -> Sequence[Proxy]:
         return [one for one in self.edges.proxies() if not is_guard(one.fleet)]

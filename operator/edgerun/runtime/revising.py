@@ -8,8 +8,10 @@ Trap: it looks right before each plan, so what is published holds what was decid
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,13 +26,16 @@ from ..translate.names import revision_key
 from ..translate.revisions.follow import Outcome
 from ..translate.revisions.memory import remembered
 from ..translate.revisions.objects import as_object, owner_name
+from ..translate.revisions.patience import longest_request_s, patience_s
 from ..translate.revisions.trial import Tally
 from ..translate.world import AWAKE, World
-from .controller import Controller, Published
+from .controller import ACKNOWLEDGED_WITHIN_S, Controller, Published
 from .followed import Followed, Inputs, Object, Others, edges_of
 from .orders import Orders
+from .passage import Passage
 
 TICK_S = 1.0
+_LINGERS_S = 0.25  # how often it is looked whether anything is under way to those that have lost their requests
 _SOON_S = 0.05  # what is due at once is looked at no sooner
 
 
@@ -40,12 +45,20 @@ async def _always() -> None:
 
 class Revising:
     """`local` is whether revisions are made here, and nowhere else. `shown` is the status of an object as an API server
-    has it, empty where there is none. `orders` are what was ordered by asking this process."""
+    has it, empty where there is none. `passage` tells what is under way, and `clock` is that of its reports. `orders`
+    are what was ordered by asking this process."""
 
     def __init__(
-        self, controller: Controller, *, local: bool, shown: Callable[[ObjectKey], Object] = lambda key: {}
+        self,
+        controller: Controller,
+        *,
+        local: bool,
+        shown: Callable[[ObjectKey], Object] = lambda key: {},
+        passage: Passage | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._controller, self._local, self._shown = controller, local, shown
+        self._passage, self._clock = passage or Passage.of(controller), clock
         self.orders = Orders()
         self._leads = local
         self._followed: dict[ObjectKey, Followed] = {}
@@ -72,21 +85,22 @@ class Revising:
         """Time has passed."""
         now = self._controller.clock()
         self.heard()
-        due = any(one.again and one.again <= now for one in self._followed.values())
+        due = any(one.again and one.again <= now for one in self._followed.values()) or self._over()
         if self._count(self._controller.loads.ended(), now) or due:
             self._controller.store.changed(urgent=True)
 
     def heard(self) -> None:
         """A proxy has acknowledged something: maybe what somebody waits for."""
-        if any(one.acknowledged(acked) for one, acked in self._pending()):
+        if any(one.acknowledged(acked) for _, one, acked in self._pending()):
             self._controller.store.changed(urgent=True)
 
     def world(self, world: World) -> World:
         """With what was decided of every OriginService."""
         now = self._controller.clock()
         self._group(world.revisions)
-        for one, acked in self._pending():
-            one.progress(acked)
+        self._progress(world)
+        for one, name in self._over():
+            one.let_go(name)
         revised = {service.key: self._look(service, world, now) for service in world.origins}
         self._forget_all_but(revised)
         revisions = dict(self._controller.store.revisions) if self._local else world.revisions
@@ -169,7 +183,24 @@ class Revising:
             for one in self._revisions.get(key, ()) if self._local else ():
                 store.revise(one.key, None)
 
-    def _pending(self) -> Iterator[tuple[Followed, int]]:
+    def _progress(self, world: World) -> None:
+        heard = [(key, one, acked) for key, one, acked in self._pending() if one.acknowledged(acked)]
+        longest_s = longest_request_s(world.routes) if heard else {}
+        for key, one, acked in heard:
+            one.progress(acked, self._clock(), partial(patience_s, longest_s=longest_s.get(key, 0.0)))
+
+    def _over(self) -> tuple[tuple[Followed, str], ...]:
+        """Those that have lost their requests and answered them, or had their time for it."""
+        lingering = {revision_key(key, name): one for key, one in self._followed.items() for name in one.lingering}
+        now, awaited = self._clock(), self._passage.awaited(lingering)
+        for key in awaited:
+            lingering[key].answers(key.name, now + ACKNOWLEDGED_WITHIN_S)
+        stays = {key: one.lingering[key.name] for key, one in lingering.items()}
+        left = self._passage.left({key: stay.since for key, stay in stays.items()}) - awaited
+        over = (key for key, stay in stays.items() if key in left or stay.until <= now)
+        return tuple((lingering[key], key.name) for key in over)
+
+    def _pending(self) -> Iterator[tuple[ObjectKey, Followed, int]]:
         """Those that wait for proxies, and what these have acknowledged: without proxies, all that was published."""
         published = self._controller.published
         waiting = [(key, one) for key, one in self._followed.items() if one.pending]
@@ -178,7 +209,7 @@ class Revising:
         edges, acked = edges_of(published.world), self._acked(published)
         for key, one in waiting:
             one.sent(published.world.revised.get(key), published.serial, edges.get(key, frozenset()))
-            yield one, min((acked[edge] for edge in one.edges if edge in acked), default=published.serial)
+            yield key, one, min((acked[edge] for edge in one.edges if edge in acked), default=published.serial)
 
     def _acked(self, published: Published) -> Mapping[str, int]:
         """What every proxy of an edge has acknowledged."""
@@ -197,7 +228,8 @@ class Revising:
     def _pause_s(self) -> float:
         now = self._controller.clock()
         moments = ((one.again - now).total_seconds() for one in self._followed.values() if one.again)
-        return min(TICK_S, max(_SOON_S, min(moments, default=TICK_S)))
+        tick_s = _LINGERS_S if any(one.lingering for one in self._followed.values()) else TICK_S
+        return min(tick_s, max(_SOON_S, min(moments, default=tick_s)))
 
 
 def _owner(one: OriginRevision) -> ObjectKey:

@@ -20,6 +20,7 @@ from ..autoscale.knobs import Knobs
 from ..sources.store import Store
 from ..translate import running
 from ..translate.names import revision_key
+from ..translate.revisions.replicas import Role
 from ..translate.running import within
 from ..translate.world import AWAKE, Sleep, World
 from ..vitals import Scale
@@ -162,15 +163,15 @@ class Scaling:
         return {pod for fleet in self.store.fleets.values() for pod in fleet.ready}
 
     def _present(self) -> Iterator[tuple[ObjectKey, _Revision]]:
-        """Those that requests lead to and that do not sleep."""
+        """Those that requests lead to and that do not sleep. Of who only answers what is under way nobody is taken."""
         world = self.world()
         for service in world.origins:
             outcome = running.outcome(service, world)
             templates = {one.name: one.template for one in outcome.present}
             for need in outcome.needs:
                 key = revision_key(service.key, need.revision_name)
-                sleeps = self._sleep(key) in (Sleep.ASLEEP, Sleep.WAKING)
-                if need.reachable and not sleeps and need.revision_name in templates:
+                stays = need.role is Role.LINGERING or self._sleep(key) in (Sleep.ASLEEP, Sleep.WAKING)
+                if need.reachable and not stays and need.revision_name in templates:
                     yield key, _Revision(service, templates[need.revision_name], need.least)
 
     def _current(self, key: ObjectKey, revision: _Revision) -> _Scaled:

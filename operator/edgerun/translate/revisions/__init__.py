@@ -6,4 +6,5 @@ creation    whether a template is a new one   rollout     the latest one's traff
 latest      the latest ready one              shares      the arithmetic of that
 collection  which may go                      trial       when one fails too often
 replicas    how many pods at least            memory      what the status carries
+patience    how long for what is under way
 """

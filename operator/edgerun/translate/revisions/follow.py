@@ -42,12 +42,14 @@ class Wish:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What there is. `acknowledged`: every proxy serves what followed from the last look; before that, `draining` are
-    those that some proxy may still send requests to. `taken` are names of other OriginServices' revisions."""
+    those that some proxy may still send requests to. To those that are `lingering` none does, but some are under way.
+    `taken` are names of other OriginServices' revisions."""
 
     now: datetime
     revisions: tuple[Revision, ...] = ()
     acknowledged: bool = True
     draining: Collection[str] = ()
+    lingering: Collection[str] = ()
     taken: Collection[str] = ()
     window: Window = ()
     retention: Retention = DEFAULT
@@ -56,7 +58,8 @@ class Facts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """`made` is to be created, `collected` to be deleted, and `revisions` are those that are there, with what is to be
-    remembered of each. `routed` says why the wished traffic is not in effect, `rolled_back` what was decided."""
+    remembered of each. To those that are `draining` requests may be under way that nobody leads there any more.
+    `routed` says why the wished traffic is not in effect, `rolled_back` what was decided."""
 
     memory: Memory
     assignment: Assignment
@@ -104,7 +107,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
     newest = found.revision.name if found.revision else ""
     forgotten = found.revision is None or found.revision.name not in _named(memory)
     duties = _duties(wish, facts, assigned, route, newest=newest, ready=ready)
-    used = {*assigned.revisions, *duties.draining, *duties.reserve, *duties.awaited, newest, ready}
+    used = {*assigned.revisions, *duties.draining, *duties.lingering, *duties.reserve, *duties.awaited, newest, ready}
     return Outcome(
         memory=Memory(
             number=highest(wish.wanted.service, revisions, memory.number),
@@ -114,7 +117,7 @@ def follow(wish: Wish, facts: Facts, memory: Memory) -> Outcome:
             rollout=route.rollout,
         ),
         assignment=assigned,
-        draining=frozenset(duties.draining) & revisions.keys(),
+        draining=frozenset((*duties.draining, *duties.lingering)) & revisions.keys(),
         revisions=tuple(_dated(one, used, facts.now) for one in revisions.values()),
         made=found.revision if found.new and forgotten else None,
         collected=collectable(revisions, used=used, now=facts.now, rules=facts.retention),
@@ -176,7 +179,7 @@ def _route(wish: Wish, facts: Facts, revisions: Revisions, ready: str, before: _
         named = frozenset(one.revision_name for one in targets if one.revision_name)
         return before._replace(notice=notice, awaited=named & revisions.keys())
     state, percent = before.rollout, traffic.latest_percent(targets)
-    goal = revisions.get(aim(state, revisions, ready))
+    goal = revisions.get(aim(state, revisions, ready, percent=percent))
     if percent and not state.shares and goal is not None and not goal.ready:
         return before._replace(notice=traffic.not_ready([goal.name], revisions), awaited=frozenset({goal.name}))
     look = Look(now=facts.now, acknowledged=facts.acknowledged, ready=goal is not None and goal.ready)
@@ -191,6 +194,7 @@ def _duties(wish: Wish, facts: Facts, assigned: Assignment, route: _Route, *, ne
         tagged=frozenset(one.revision_name for one in assigned.tags),
         awaited=(route.awaited | {awaited(route.rollout, wish.order, ready=ready)}) - {""},
         draining=frozenset(facts.draining),
+        lingering=frozenset(facts.lingering) - assigned.revisions,
         reserve=frozenset({route.rollout.previous} - {""} if tried else ()),
         newest=newest,
         returns=newest != ready,

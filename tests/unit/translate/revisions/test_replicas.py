@@ -18,6 +18,8 @@ def need(one: Revision, duties: Duties, min_scale: int = 3) -> Need:
     [
         (READY, Duties(weighted={NAME}, tagged={NAME}), Need(NAME, Role.ROUTED, 3, True)),
         (READY, Duties(draining={NAME}), Need(NAME, Role.DRAINING, 3, True)),
+        (READY, Duties(lingering={NAME}, reserve={NAME}), Need(NAME, Role.LINGERING, 3, True)),
+        (READY, Duties(draining={NAME}, lingering={NAME}), Need(NAME, Role.DRAINING, 3, True)),
         (READY, Duties(reserve={NAME}), Need(NAME, Role.RESERVE, 3, False)),
         (READY, Duties(awaited={NAME}), Need(NAME, Role.STARTING, 3, False)),
         (READY, Duties(tagged={NAME}), Need(NAME, Role.TAGGED, 1, True)),
