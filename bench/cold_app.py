@@ -1,4 +1,4 @@
-"""The program of a cold start: it answers each request with when it began, listened and was first asked.
+"""The program of a cold start: it answers each request with when it began, listened and was asked that.
 
 As little as a program can be, so that it is not what is measured. It is started by a shell, which notes the time at
 which the process began; times are those of the machine's clock, in seconds. Trap: a connection that asks nothing is a
@@ -16,11 +16,11 @@ with socket.create_server(("", int(os.environ["PORT"])), backlog=128) as server:
         connection, _ = server.accept()
         with connection:
             connection.settimeout(5)
-            asked = b""
+            asked, asked_at = b"", 0.0
             while b"\r\n\r\n" not in asked and (part := connection.recv(65536)):
-                moments.setdefault("asked", time.time())
+                asked_at = asked_at or time.time()
                 asked += part
             if asked:
-                body = json.dumps(moments).encode()
+                body = json.dumps({**moments, "asked": asked_at}).encode()
                 head = f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
                 connection.sendall(head.encode() + body)

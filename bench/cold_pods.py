@@ -1,223 +1,222 @@
 """How long the first request of an origin takes in a cluster that has no pod, and where the time goes; beside the same
 container in a pod that somebody makes by hand. Run with `missing` or `measured`; the second prints JSON.
 
-The moments are those at which watches tell of them: that a Deployment was given a replica, and that the container of
-its pod runs. By hand is a pod that is created, and asked at its address until it answers. In turns within one run.
+The cluster is one of its own making, in a folder of its own, and gone afterwards, also when something fails. When a
+Deployment is given a replica, watches tell; all else that happens within the pod its program tells. A start by hand
+begins when its pod is there, so that the command which makes it takes no part.
 Trap: an origin falls asleep a window after its last request. So many are put to sleep together, and woken one by one.
 """
 
-import http.client
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import starts
+from documents import document
+from starts import APP, KINDS, MOST, SCALING, Found, Start, asked, command, names, together
 from tools import builds
 
+from edgerun.translate.labels import ORIGIN_SERVICE
 from support.cluster import TOOLS, Address, told, tool
 from support.namespaces import namespace
-from support.pods import PORT, origin, origin_program, pod
+from support.pods import PORT, pod, restricted
 from support.poll import eventually_sync
 from support.release import installed
-from support.shop import Shop, edge_route, origin_service
+from support.shop import Shop, edge_route
 
-SAMPLES = 30
-AT_ONCE = (1, 10, 25)
-MOST = max(AT_ONCE)
-SCALING = {"minScale": 0, "maxScale": 1, "window": "6s"}
-KINDS = {"without a guard": "Disabled", "guarded": "Enabled"}
-BY_HAND = "by hand"
-PARTS = ("write", "run", "answer", "all")
 IMAGE = "edgerun.dev/edgerun:dev"
-_WITHIN_S = 300.0
-_POLL_S = 0.005
-_SERVICE = "edgerun.dev/origin-service"
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Milliseconds: until a replica was wanted, from then until its container ran, from then until the answer began;
-    and all of it. By hand the first is nothing."""
-
-    write: float
-    run: float
-    answer: float
-    all: float
+WITHIN_S = 120.0
+_ASLEEP_WITHIN_S = 300.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+_COMMAND = command("python3", f"/cold/{APP.name}")
+_VOLUMES = [{"name": "cold", "configMap": {"name": "cold"}}]
+_MOUNTS = [{"name": "cold", "mountPath": "/cold"}]
+_numbers = count()  # of pods made by hand: no name comes again
 
 
 @dataclass(slots=True)
-class Moments:
-    """When watches told that an origin, or a pod made by hand, was to have a replica, and that its container ran."""
+class Seen:
+    """What watches have told, by OriginService or pod made by hand: when a replica was wanted, and the pods' addresses,
+    "" where there is none yet."""
 
     wanted: dict[str, float] = field(default_factory=dict)
-    ran: dict[str, float] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)
+    pods: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def forget(self, name: str) -> None:
-        for known in (self.wanted, self.ran, self.addresses):
-            known.pop(name, None)
-
-    def see(self, told: Mapping[str, Any]) -> None:
-        now, seen = time.time(), told["object"]
-        name = seen["metadata"].get("labels", {}).get(_SERVICE) or seen["metadata"]["name"]
+    def see(self, change: str, seen: Mapping[str, Any]) -> None:
+        name = seen["metadata"]["name"]
+        owner = seen["metadata"].get("labels", {}).get(ORIGIN_SERVICE, name)
         if seen["kind"] == "Deployment":
-            if seen["spec"]["replicas"]:
-                self.wanted.setdefault(name, now)
+            self._want(owner, seen["spec"]["replicas"])
             return
-        status = seen.get("status", {})
-        if any("running" in one["state"] for one in status.get("containerStatuses", ())):
-            self.ran.setdefault(name, now)
-        if address := status.get("podIP"):
-            self.addresses[name] = address
+        pods = self.pods.setdefault(owner, {})
+        if change == "DELETED":
+            pods.pop(name, None)
+        else:
+            self._want(name, 1)
+            pods[name] = seen.get("status", {}).get("podIP", "")
+
+    def _want(self, owner: str, replicas: int) -> None:
+        if replicas:
+            self.wanted.setdefault(owner, time.time())
+        else:
+            self.wanted.pop(owner, None)
+
+    def awake(self, owners: Sequence[str]) -> list[str]:
+        return [one for one in owners if one in self.wanted or self.pods.get(one)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    shop: Shop
+    seen: Seen
+
+    def asleep(self, names: Sequence[str]) -> None:
+        def reached() -> bool:
+            assert not (awake := self.seen.awake(names)), f"awake: {', '.join(awake)}"
+            return True
+
+        eventually_sync(reached, within_s=_ASLEEP_WITHIN_S, step_s=0.2, what="origins fall asleep")
+
+    def woken(self, edge: Address, names: Sequence[str]) -> list[Start]:
+        """The first requests of these, at once."""
+        self.asleep(names)
+        return together([partial(self._woken, edge, name) for name in names])
+
+    def _woken(self, edge: Address, name: str) -> Start:
+        began = time.time()
+        answer = asked(edge, self.shop.host(name), WITHIN_S)
+        return self._start(name, began, answer)
+
+    def by_hand(self, names: Sequence[str]) -> list[Start]:
+        """Pods, as many as there are names, at once; and gone again."""
+        made = [f"by-hand-{next(_numbers)}" for _ in names]
+        listed = {"apiVersion": "v1", "kind": "List", "items": [pod(name, of_a_pod_by_hand()) for name in made]}
+        with ThreadPoolExecutor(1) as hand:
+            making = hand.submit(self.shop.kubectl, "create", "--filename=-", stdin=json.dumps(listed))
+            found = together([partial(self._by_hand, name) for name in made])
+            making.result()
+        self.shop.kubectl("delete", "pod", *made, "--now", f"--timeout={WITHIN_S:.0f}s")
+        return found
+
+    def _by_hand(self, name: str) -> Start:
+        address = eventually_sync(partial(self._address, name), within_s=WITHIN_S, what=f"pod {name} has an address")
+        answer = asked((address, PORT), name, WITHIN_S)
+        return self._start(name, self.seen.wanted[name], answer)
+
+    def _address(self, name: str) -> str:
+        return self.seen.pods.get(name, {}).get(name, "")
+
+    def _start(self, name: str, began: float, answer: starts.Answer) -> Start:
+        if answer.began < began:
+            raise RuntimeError(f"{name} was not asleep: its process began {began - answer.began:.1f} s before")
+        return starts.start(
+            began=began,
+            write=self.seen.wanted[name],
+            start=answer.began,
+            listen=answer.listened,
+            forward=answer.asked,
+            answer=answer.answered,
+        )
 
 
 def missing() -> str:
     """Why nothing can be measured; "" when it can."""
-    return builds.why_no_api_server() or builds.why_no_cluster() or ""
+    return builds.why_no_api_server() or ("" if os.geteuid() == 0 else "root is missing, who can make a cluster")
 
 
 def measured() -> list[dict[str, Any]]:
     """A row for each kind and number at once."""
-    found: dict[tuple[int, str], list[Start]] = {}
-    with ExitStack() as stack:
-        kubeconfig = Path(tool("up").strip())
-        tool("load", told(TOOLS / "image" / "build").strip())
-        release = stack.enter_context(installed(kubeconfig, IMAGE))
+    for ending in _ENDINGS:
+        signal.signal(ending, end)
+    found: Found = {}
+    with cluster() as kubeconfig, installed(kubeconfig, IMAGE) as release:
         for kind, guard in KINDS.items():
-            with namespace() as kubectl, watched(kubectl) as moments:
-                shop = Shop.of(kubectl)
-                shop.open(*objects(shop, guard))
+            with namespace() as kubectl, watched(Shop.of(kubectl)) as place:
+                say(f"{MOST} origins {kind}, each up once")
+                opened(place.shop, guard)
                 with release.edge() as edge:
-                    for number in AT_ONCE:
-                        for names in groups(number):
-                            found.setdefault((number, kind), []).extend(woken(shop, edge, moments, names))
-                            hands = [f"{one}-{number}-{len(found[number, kind])}" for one in names]  # never one again
-                            found.setdefault((number, BY_HAND), []).extend(by_hand(shop, moments, hands))
-    return [row(number, kind, found) for number in AT_ONCE for kind in (BY_HAND, *KINDS)]
+                    starts.in_turns(found, kind, place.by_hand, partial(place.woken, edge))
+    return starts.rows(found)
 
 
-def groups(number: int) -> Iterator[Sequence[str]]:
-    """Who is woken together, until there are enough samples."""
-    names = [f"cold-{index:02}" for index in range(MOST)]
-    for taken in range(0, SAMPLES, number):
-        first = taken % (MOST - MOST % number)
-        yield names[first : first + number]
-
-
-def objects(shop: Shop, guard: str) -> Iterator[dict[str, Any]]:
-    for index in range(MOST):
-        name = f"cold-{index:02}"
-        yield origin_service(name, IMAGE, spec={"guard": guard, "scaling": SCALING})
-        yield edge_route(name, shop.host(name), name)
-
-
-def woken(shop: Shop, edge: Address, moments: Moments, names: Sequence[str]) -> list[Start]:
-    """The first requests of these, at once."""
-    eventually_sync(lambda: asleep(shop, names), within_s=_WITHIN_S, step_s=0.5, what="origins asleep")
-    for name in names:
-        moments.forget(name)
-
-    def wake(name: str) -> Start:
-        began = time.time()
-        answered = asked(edge, shop.host(name), _WITHIN_S)
-        return start(moments, name, began, answered)
-
-    return together([partial(wake, name) for name in names])
-
-
-def asleep(shop: Shop, names: Sequence[str]) -> bool:
-    listed = json.loads(shop.kubectl("get", "pods", f"--selector={_SERVICE}", "--output=json"))["items"]
-    return not {one["metadata"]["labels"][_SERVICE] for one in listed} & {*names}
-
-
-def by_hand(shop: Shop, moments: Moments, names: Sequence[str]) -> list[Start]:
-    """Pods of these names, at once; and gone again."""
-
-    def make(name: str) -> Start:
-        began = moments.wanted[name] = time.time()
-        shop.kubectl("create", "--filename=-", stdin=json.dumps(pod(name, origin(IMAGE))))
-        while name not in moments.addresses:
-            time.sleep(_POLL_S)
-        answered = asked(Address(moments.addresses[name], PORT), "localhost", _WITHIN_S)
-        return start(moments, name, began, answered)
-
-    found = together([partial(make, name) for name in names])
-    shop.kubectl("delete", "pod", *names, "--now")
-    return found
-
-
-def start(moments: Moments, name: str, began: float, answered: float) -> Start:
-    """The watch may tell a moment after the answer that what answered ran."""
-    wanted = moments.wanted.get(name, began)
-    ran = min(moments.ran.get(name, answered), answered)
-    return Start(*(1e3 * part for part in (wanted - began, ran - wanted, answered - ran, answered - began)))
-
-
-def asked(address: Address, host: str, within_s: float) -> float:
-    """When the answer began, to a request that is repeated only while nobody listens."""
-    deadline = time.time() + within_s
-    while time.time() < deadline:
-        connection = http.client.HTTPConnection(*address, timeout=within_s)
-        try:
-            connection.request("GET", "/", headers={"Host": host})
-            response = connection.getresponse()
-            answered = time.time()
-            if response.status != http.client.OK:
-                raise RuntimeError(f"{host}: {response.status} {response.read()!r}")
-            return answered
-        except OSError:
-            time.sleep(_POLL_S)
-        finally:
-            connection.close()
-    raise RuntimeError(f"{host}: no answer within {within_s:g} s")
-
-
-def together(calls: Sequence[Callable[[], Start]]) -> list[Start]:
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [future.result() for future in [threads.submit(call) for call in calls]]
-
-
-def row(number: int, kind: str, found: dict[tuple[int, str], list[Start]]) -> dict[str, Any]:
-    starts = found[number, kind]
-    by_hand_ms = median(one.all for one in found[number, BY_HAND])
-    spread = {part: ranks([getattr(one, part) for one in starts]) for part in PARTS}
-    ratio = spread["all"]["p50_ms"] / by_hand_ms
-    return {"at_once": number, "kind": kind, "samples": len(starts), "ratio": ratio, **spread}
-
-
-def ranks(values: Sequence[float]) -> dict[str, float]:
-    ranked = sorted(values)
-    return {"p50_ms": median(ranked), "p95_ms": ranked[round(0.95 * (len(ranked) - 1))]}
+def end(*_: object) -> None:
+    """Ends what was begun, once: who then asks again waits for that."""
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @contextmanager
-def watched(kubectl: Callable[..., str]) -> Iterator[Moments]:
+def cluster() -> Iterator[Path]:
+    """Its kubeconfig, which tools/cluster finds by KUBECONFIG. Edgerun's image is there."""
+    with TemporaryDirectory(prefix="edgerun-bench-") as parent, ExitStack() as stack:
+        folder = Path(parent, "cluster")
+        say("the image is built, and a cluster comes up")
+        archive = told(TOOLS / "image" / "build").strip()
+        stack.callback(tool, "down", folder)
+        kubeconfig = tool("up", folder).strip()
+        tool("load", "--folder", folder, archive)
+        os.environ["KUBECONFIG"] = kubeconfig
+        yield Path(kubeconfig)
+
+
+def opened(shop: Shop, guard: str) -> None:
+    """All objects, once all are Ready."""
+    objects = [one for name in names() for one in (service(name, guard), edge_route(name, shop.host(name), name))]
+    program = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cold"}}
+    shop.apply(program | {"data": {APP.name: APP.read_text()}}, *objects)
+    for one in objects:
+        shop.until(one["kind"], one["metadata"]["name"], "True")
+
+
+def service(name: str, guard: str) -> dict[str, Any]:
+    container = {"image": IMAGE, "imagePullPolicy": "Never", "command": _COMMAND, "volumeMounts": _MOUNTS}
+    pod = {"securityContext": {"runAsNonRoot": True}, "volumes": _VOLUMES, "containers": [container]}
+    return document("OriginService", name, {"guard": guard, "scaling": SCALING, "template": {"spec": pod}})
+
+
+def of_a_pod_by_hand() -> dict[str, Any]:
+    """The same container."""
+    spec = restricted(IMAGE, _COMMAND, env=[{"name": "PORT", "value": str(PORT)}], volumeMounts=_MOUNTS)
+    return {**spec, "automountServiceAccountToken": False, "enableServiceLinks": False, "volumes": _VOLUMES}
+
+
+@contextmanager
+def watched(shop: Shop) -> Iterator[Place]:
     """What the watches of Deployments and pods of the namespace tell while the block runs."""
-    shop, moments = Shop.of(kubectl), Moments()
-    kubectl("create", "--filename=-", stdin=json.dumps(origin_program()))
+    seen = Seen()
     paths = (f"/apis/apps/v1/namespaces/{shop.namespace}/deployments", f"/api/v1/namespaces/{shop.namespace}/pods")
     with ExitStack() as stack:
         for path in paths:
             command = [str(TOOLS / "cluster" / "kubectl"), "get", "--raw", f"{path}?watch=true"]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(process.kill)
-            threading.Thread(target=_read, args=(process, moments), daemon=True).start()
-        yield moments
+            threading.Thread(target=_read, args=(process, seen), daemon=True).start()
+        yield Place(shop, seen)
 
 
-def _read(process: subprocess.Popen[str], moments: Moments) -> None:
+def _read(process: subprocess.Popen[str], seen: Seen) -> None:
     assert process.stdout
     for line in process.stdout:
-        moments.see(json.loads(line))
+        told = json.loads(line)
+        seen.see(told["type"], told["object"])
+
+
+def say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

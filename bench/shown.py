@@ -100,25 +100,19 @@ def keys(found: dict[str, Any]) -> str:
 
 
 def cold(rows: list[dict[str, Any]]) -> str:
-    parts = {
-        "start": "UNTIL THE PROCESS BEGINS",
-        "listen": "IT LISTENS",
-        "forward": "IT IS ASKED",
-        "answer": "THE ANSWER",
-        "all": "ALL",
-    }
-    lines = []
-    for row in rows:
-        times = (f"{row[part]['p50_ms']:.1f} / {row[part]['p95_ms']:.1f}" for part in parts)
-        lines.append((str(row["at_once"]), row["kind"], *times, f"x {row['ratio']:.2f}"))
-    return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
+    return starts(rows, {"start": "UNTIL THE PROCESS BEGINS"}, digits=1)
 
 
 def pods(rows: list[dict[str, Any]]) -> str:
-    parts = {"write": "A POD IS WANTED", "run": "ITS CONTAINER RUNS", "answer": "THE ANSWER", "all": "ALL"}
+    return starts(rows, {"write": "A POD IS WANTED", "start": "ITS PROCESS BEGINS"}, digits=0)
+
+
+def starts(rows: list[dict[str, Any]], first: dict[str, str], *, digits: int) -> str:
+    """With the first parts, whose titles are given, and those that all starts have."""
+    parts = {**first, "listen": "IT LISTENS", "forward": "IT IS ASKED", "answer": "THE ANSWER", "all": "ALL"}
     lines = []
     for row in rows:
-        times = (f"{row[part]['p50_ms']:.0f} / {row[part]['p95_ms']:.0f}" for part in parts)
+        times = (f"{row[part]['p50_ms']:.{digits}f} / {row[part]['p95_ms']:.{digits}f}" for part in parts)
         lines.append((str(row["at_once"]), row["kind"], *times, f"x {row['ratio']:.2f}"))
     return table(("AT ONCE", "", *parts.values(), "TO BY HAND"), lines)
 
