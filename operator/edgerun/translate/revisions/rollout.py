@@ -30,9 +30,11 @@ class Look:
     ready: bool = True
 
 
-def aim(state: Rollout, revisions: Revisions, ready: str) -> str:
+def aim(state: Rollout, revisions: Revisions, ready: str, *, percent: int = 100) -> str:
     """The revision that `latestRevision` leads to: the latest ready one, unless it was rolled back from, or has no
-    traffic yet and is not ready at this moment."""
+    traffic yet and is not ready at this moment. With none of the traffic for the latest one, nobody keeps any."""
+    if not percent:
+        state = replace(state, shares=())
     has = {share.revision_name for share in state.shares}
     if ready in revisions and not state.rejects(ready) and (revisions[ready].ready or ready in has or not has):
         return ready

@@ -10,7 +10,7 @@ import pytest
 from edgerun.translate.phases import OriginPhase
 from edgerun.translate.revisions.follow import Outcome, Wish, follow
 from edgerun.translate.revisions.judgement import Order, Verb
-from edgerun.translate.revisions.memory import Memory
+from edgerun.translate.revisions.memory import Memory, Tagged
 from edgerun.translate.revisions.replicas import Role
 from edgerun.translate.revisions.revision import Revision
 from edgerun.translate.revisions.trial import Tally, counted
@@ -212,6 +212,18 @@ def test_traffic_that_comes_back_to_the_latest_revision_waits_for_it() -> None:
     assert roles(found)["cart-00002"] == (Role.STARTING, 1)
     life.becomes("cart-00002", READY)
     assert written(life.look(wish("two")).assignment.weights) == ["cart-00002 100"]
+
+
+def test_a_tag_of_the_latest_revision_leads_to_it_at_once_though_it_sleeps_and_another_had_all_traffic() -> None:
+    life = Life()
+    life.deploy(wish("one"))
+    lost = wish("two", targets=(pinned("cart-00009", 50), latest(50)))
+    life.deploy(lost)
+    life.becomes("cart-00002", STARTING)  # it has no replica any more
+    assert written(life.look(lost).assignment.weights) == ["cart-00001 100"]
+    found = life.look(wish("two", targets=(pinned("cart-00001", 100), latest(0, "green"))))
+    assert found.assignment.tags == (Tagged(tag="green", revision_name="cart-00002"),)
+    assert roles(found)["cart-00002"] == (Role.TAGGED, 1)
 
 
 def test_the_part_of_a_deleted_revision_goes_to_the_latest_ready_one() -> None:
