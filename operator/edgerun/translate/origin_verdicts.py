@@ -110,7 +110,8 @@ def _newest_healthy(decided: Outcome, runs: dict[str, Running], world: World) ->
     if healthy.status == "True":
         return healthy
     make = conditions.false if healthy.status == "False" else conditions.unknown
-    return make(ConditionType.CONTAINER_HEALTHY, healthy.reason, healthy.message + _others(decided))
+    said = "; ".join(filter(None, (healthy.message, _others(decided))))
+    return make(ConditionType.CONTAINER_HEALTHY, healthy.reason, said)
 
 
 def _healthy(one: Revision, run: Running, world: World) -> Condition | None:
@@ -132,7 +133,7 @@ def _healthy(one: Revision, run: Running, world: World) -> Condition | None:
 def _others(decided: Outcome) -> str:
     created, shares = decided.memory.latest_created_revision_name, decided.memory.rollout.shares
     others = [share.revision_name for share in shares if share.revision_name != created]
-    return f'; revision "{others[-1]}" keeps its traffic' if others else ""
+    return f'revision "{others[-1]}" keeps its traffic' if others else ""
 
 
 def _assigned(service: OriginService, decided: Outcome) -> Condition | None:

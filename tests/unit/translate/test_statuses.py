@@ -167,6 +167,11 @@ def test_a_revision_that_fails_keeps_its_service_from_ready_and_says_who_serves(
     assert said(one.says_of("cart-00002").conditions)["Ready"] == "False CrashLoopBackOff exit code 1"
 
 
+def test_a_revision_that_has_nothing_to_say_yet_leaves_the_word_to_who_serves() -> None:
+    one = Cart(revision("cart-00001"), revision("cart-00002", phase=STARTING))
+    assert one.says()["Ready"] == 'Unknown Starting revision "cart-00001" keeps its traffic'
+
+
 def test_a_revision_that_is_not_tried_any_more_keeps_its_last_words() -> None:
     crashed = revision("cart-00002", phase=FAILED, reason="CrashLoopBackOff", message="exit code 1")
     before = Cart(revision("cart-00001"), crashed).says_of("cart-00002")
