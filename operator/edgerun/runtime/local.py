@@ -4,72 +4,36 @@ The same store, translator and xDS server as in a cluster; only the source and t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from ..api import originrevision
 from ..api.meta import ObjectKey
-from ..credentials import keyring, workloads
-from ..credentials.certificates import new_workload_authority
-from ..credentials.rotation import Rotation
-from ..credentials.tokens import Terms
 from ..credentials.vaults import MemoryVault
-from ..credentials.workloads import Workloads
 from ..infra import envoy
 from ..infra.local import control, instance
-from ..infra.local.edge import LocalEdge
-from ..infra.local.guards import Guards
 from ..infra.local.instance import Instance
 from ..infra.local.leash import Leash
 from ..infra.local.ports import free_port
-from ..infra.local.processes import LocalOrigins
-from ..settings import LocalSettings, system_ca_file
+from ..settings import LocalSettings
 from ..sources.documents import FileProblem
 from ..sources.files import Folder
-from ..translate.bootstrap import bootstrap
 from ..translate.plan import Plan
-from ..translate.world import Edge
-from . import key_desk, rollout_desk
-from .board import Status
+from . import key_desk, local_parts, rollout_desk
+from .audience import Audience
 from .controller import Controller
 from .envoy import refusal
-from .issuing import Issuing
 from .passage import Passage
 from .report import report
 from .revising import Revising
 from .scaling import Scaled, Scaling
 from .waking import Waking
 
-EDGE_NAME = "default"
-TRUST_DOMAIN = "edgerun.local"
-ISSUER = f"https://{TRUST_DOMAIN}"  # nobody asks there: guards are told the keys
-KEYS = replace(keyring.POLICY, propagation=timedelta())
 LISTENING_WITHIN_S = 30.0
 READY_WITHIN_S = 20.0
-
-
-class Audience(Protocol):
-    """Who is told what happens while it happens: the terminal. Nothing here may wait."""
-
-    def output(self, name: str, line: str) -> None:
-        """A revision, or Envoy, printed a line; `name` is its own."""
-
-    def request(self, entry: Mapping[str, Any]) -> None:
-        """The edge answered a request; `entry` is its access log entry."""
-
-    def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
-        """A guard of the revision `name` let a request through, or did not; `entry` is its half of the log."""
-
-    def status(self, key: ObjectKey, status: Status | None) -> None:
-        """The status of an object changed; None when the object is gone."""
-
-    def problems(self, problems: Sequence[FileProblem]) -> None:
-        """What is wrong with files as such changed."""
 
 
 @asynccontextmanager
@@ -96,32 +60,13 @@ class LocalRuntime:
 
     def __init__(self, settings: LocalSettings, audience: Audience, here: Instance, leash: Leash) -> None:
         self._settings, self._audience, self._here, self._leash = settings, audience, here, leash
-        ca_file = settings.ca_file or system_ca_file()
-        edge = Edge(EDGE_NAME, settings.address, settings.port, ca_file=ca_file, reuse_port=False)
-        self.controller = Controller(edge, self._act, self._tell, refusal)
-        self._wire = _wire()
-        terms = Terms(issuer=ISSUER)
-        certificates = Workloads(lambda: self._wire.authorities)
-        self._keys = MemoryVault()
-        self.issuing = Issuing(
-            self.controller,
-            self._keys,
-            certificates,
-            terms=terms,
-            trust_domain=TRUST_DOMAIN,
-            policy=KEYS,
-            changes=self._keys.changes,
-        )
-        self.edge = self._local_edge()
+        standalone = local_parts.Standalone(settings, audience, here, leash)
+        self.controller = Controller(local_parts.listener(settings), self._act, self._tell, refusal)
+        self._wire, self._keys = local_parts.wire(), MemoryVault()
+        self.issuing = local_parts.issuing(self.controller, self._keys, self._wire)
+        self.edge = local_parts.edge(standalone)
         self._waking = Waking(self.controller.store, Passage.of(self.controller), told=self._scaled)
-        self._origins = LocalOrigins(
-            self._waking.observe,
-            self.controller.caught_up,
-            audience.output,
-            leash=leash,
-            guards=Guards(here, leash, TRUST_DOMAIN, audience.output, audience.guarded),
-            root=settings.directory.absolute(),
-        )
+        self._origins = local_parts.origins(standalone, self._waking.observe, self.controller.caught_up)
         self._scaling = Scaling(
             self.controller.store,
             self.controller.loads,
@@ -196,24 +141,6 @@ class LocalRuntime:
         await self._origins.stop()
         await self.controller.server.stop(grace_s=1.0)
 
-    def _local_edge(self) -> LocalEdge:
-        config = bootstrap(
-            node_id=f"local-{self._here.pid}",
-            cluster=EDGE_NAME,
-            xds_socket=self._here.xds_socket,
-            admin_socket=self._here.admin_socket,
-            load_reports=True,
-        )
-        return LocalEdge(
-            self._here,
-            config,
-            leash=self._leash,
-            say=self._audience.output,
-            access=self._audience.request,
-            concurrency=self._settings.concurrency,
-            drain_s=self._settings.drain_s,
-        )
-
     def _looked(self) -> None:
         if self._folder.problems != self._problems:
             self._problems = self._folder.problems
@@ -238,15 +165,3 @@ class LocalRuntime:
         if question.startswith(rollout_desk.ASKED):
             return msgspec.json.encode(self._desk.answer(question.split()[1:]))
         return msgspec.json.encode(report(self.controller, str(self._settings.directory.absolute()), self._problems))
-
-
-def _wire() -> Rotation:
-    """The authorities behind the certificates of the edge and the guards. They end with this process."""
-    return Rotation(
-        MemoryVault(),
-        title="wire",
-        names=(TRUST_DOMAIN,),
-        new_authority=new_workload_authority,
-        may_write=lambda: True,
-        policy=workloads.POLICY,
-    )
