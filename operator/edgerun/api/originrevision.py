@@ -3,7 +3,11 @@
 The operator writes it and people read it. Which OriginService it belongs to is told by its label and its owner.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from .meta import Condition, Frozen, ObjectKey, ObjectMeta
 from .originservice import Replicas
@@ -37,3 +41,21 @@ class OriginRevision(Frozen, frozen=True):
     @property
     def key(self) -> ObjectKey:
         return ObjectKey(KIND, self.metadata.namespace, self.metadata.name)
+
+
+def read(raw: Mapping[str, Any]) -> OriginRevision:
+    """As it is stored. What another version wrote into its status in another way is left aside: what the revision is
+    does not depend on that. Raises msgspec.ValidationError."""
+    return msgspec.convert({**raw, "status": _readable(raw.get("status") or {})}, OriginRevision)
+
+
+def _readable(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in status.items() if _fits({name: value})}
+
+
+def _fits(status: Mapping[str, Any]) -> bool:
+    try:
+        msgspec.convert(status, OriginRevisionStatus)
+    except msgspec.ValidationError:
+        return False
+    return True

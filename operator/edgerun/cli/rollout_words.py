@@ -44,7 +44,8 @@ def overview(seen: Seen, now: datetime) -> str:
     """A table, and below it how far the rollout is."""
     rows = [_row(seen, one, now) for one in seen.revisions]
     shown = [table(HEADER, rows), ""] if rows else []
-    return "\n".join([*shown, marked(standing(seen, now))])
+    unread = [coloured(f"! {one}", Stage.FAILED.value) for one in seen.unread]
+    return "\n".join([*shown, *unread, marked(standing(seen, now))])
 
 
 def marked(found: Standing) -> str:

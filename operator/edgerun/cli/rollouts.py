@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..api import conditions
+from ..api import conditions, originrevision
 from ..api.conditions import ConditionType
-from ..api.meta import Condition
+from ..api.meta import Condition, object_key
 from ..api.originrevision import OriginRevision
 from ..api.originservice import OriginService, OriginServiceStatus, Rollout
 from ..translate.revisions import wishes
@@ -22,11 +22,12 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`revisions` are in the order of their numbers, the newest first."""
+    """`revisions` are in the order of their numbers, the newest first. `unread` tells of those that are left out."""
 
     service: OriginService
     status: OriginServiceStatus
     revisions: tuple[OriginRevision, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,11 +78,18 @@ class Rollouts(Protocol):
 
 def seen(service: Mapping[str, Any], revisions: Iterable[Mapping[str, Any]]) -> Seen:
     """What these documents tell."""
-    found = (msgspec.convert(one, OriginRevision) for one in revisions)
+    found: list[OriginRevision] = []
+    unread: list[str] = []
+    for one in revisions:
+        try:
+            found.append(originrevision.read(one))
+        except msgspec.ValidationError as error:  # written by another version
+            unread.append(f"{object_key(one)} cannot be read by this edgerun, and is left out: {error}")
     return Seen(
         msgspec.convert(service, OriginService),
         msgspec.convert(service.get("status") or {}, OriginServiceStatus),
         tuple(sorted(found, key=lambda one: (one.spec.number, one.metadata.name), reverse=True)),
+        tuple(unread),
     )
 
 

@@ -132,7 +132,7 @@ class Origins:
 
     def _read(self, key: ObjectKey, raw: Object) -> OriginRevision | None:
         try:
-            return msgspec.convert(raw, OriginRevision)
+            return originrevision.read(raw)
         except msgspec.ValidationError as error:
             self._unread.add(key)
             logger.error("%s cannot be read, and is left alone: %s", key, error)

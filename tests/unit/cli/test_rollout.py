@@ -264,6 +264,15 @@ def test_who_is_led_elsewhere_hears_what_becomes_of_new_revisions() -> None:
     assert f"to {ONE} as soon as it is ready (1 of 2 replicas)" in waiting
 
 
+def test_a_revision_that_another_version_has_written_is_named_and_the_others_are_shown() -> None:
+    strange = revision(ONE) | {"kind": "OriginRevision", "spec": {"number": 1, "template": {"spec": "of the future"}}}
+    found = told(strange, revision(TWO))
+    assert found.names == (TWO,)
+    said = words.overview(found, NOW)
+    assert f"! OriginRevision shop/{ONE} cannot be read by this edgerun, and is left out: Expected `object`" in said
+    assert f"{TWO} has all requests" in said
+
+
 def test_who_is_led_elsewhere_hears_who_may_lead_back() -> None:
     found = told(revision(ONE), revision(TWO))
     assert "if its YAML is kept elsewhere and has a spec.traffic" in words.led(found, ONE)
