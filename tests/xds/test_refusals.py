@@ -110,6 +110,20 @@ def test_the_innocent_of_a_refused_response_are_held_to_be_unknown() -> None:
     assert removed == ["b", "c"]
 
 
+def test_the_innocent_take_no_blame_for_what_is_gone_when_the_refusal_comes() -> None:
+    script = booted(*served("a"))
+    script.publish(*served("a"), cluster("b"), cluster("c"))
+    (response, *_) = [one for one in script.hear() if one.type_url == CLUSTER]
+    script.wait(GATE_S)
+    script.publish(*served("a"), cluster("c"))
+    removed = [name for one in script.settle() for name in one.removed_resources]
+    again = script.nack(response, BAD_CLUSTER)
+    assert (removed, [names(one) for one in again]) == (["b"], [["c"]])
+    script.settle(*again)
+    assert script.said[0].names == ()
+    assert script.session.acked_serial == 3
+
+
 def test_the_one_bad_resource_among_many_is_found_by_halving() -> None:
     tables = {f"r{number}": route_table(f"r{number}", "a") for number in range(16)}
     script = Script(cluster("a"), *tables.values())

@@ -102,12 +102,14 @@ class Watch:
         if response is None:
             return None
         names = self._landed(nonce)
-        guilty = accused(names, text) or (names if len(names) == 1 else ())
+        told = tuple(response.versions)
+        bad = accused(told, text) or (told if len(told) == 1 else ())
+        guilty = tuple(name for name in bad if name in names)  # others are gone, or have been sent anew
         self._known.update(dict.fromkeys(names, _UNKNOWN))
         if guilty:
             versions = {name: response.versions[name] for name in guilty}
             self._refusals.blame(versions, self._wanted(), now + GATE_S)
-        else:
+        elif not bad:
             self._refusals.suspect(names, nonce)
         self._due.update({name: None for name in names if self._owed(name)})
         return Nack(self.type_url, guilty, trimmed(text), response.serial)
