@@ -2,6 +2,7 @@
 
 EdgerunError
 ├── SettingsError          what the command line or the environment asks for cannot be
+│   └── NoClusterError     nothing says where a cluster is
 ├── AddressInUseError      somebody else listens where the edge should
 ├── EnvoyMissingError      the Envoy binary or its protobufs are not installed as they should be
 ├── RuntimeDirectoryError  there is no place for sockets that only the user can enter
@@ -21,6 +22,10 @@ class EdgerunError(Exception):
 
 class SettingsError(EdgerunError):
     """What the command line or the environment asks for cannot be."""
+
+
+class NoClusterError(SettingsError):
+    """Nothing says where a cluster is."""
 
 
 class AddressInUseError(EdgerunError):

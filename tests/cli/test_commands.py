@@ -144,6 +144,36 @@ def test_status_without_an_instance_says_how_to_start_one(folder: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_status_of_a_folder_that_is_none_tells_which_are_served(folder: Path) -> None:
+    with serving(folder, free_port()):
+        run = edgerun("status", folder.with_name("yamll"))
+    assert f"no `edgerun local` is running on {folder}l, which is no folder; running: " in run.stderr
+    assert str(folder) in run.stderr.partition("running: ")[2]
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "web"])
+def test_a_port_that_is_none_is_refused_with_the_bounds(folder: Path, port: str) -> None:
+    run = edgerun("local", folder, "--port", port)
+    assert run.returncode == 2
+    assert f"--port: '{port}' is not a whole number from 1 to 65535" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [(None, "cannot be read: No such file or directory"), ("requests: []", "it has no requests")],
+)
+def test_a_tour_that_is_none_is_refused_before_anything_starts(
+    folder: Path, tmp_path: Path, written: str | None, said: str
+) -> None:
+    tour = tmp_path / "tour.yaml"
+    if written is not None:
+        tour.write_text(written)
+    run = edgerun("local", folder, "--tour", tour, "--port", free_port())
+    assert (run.returncode, run.stdout) == (2, "")
+    assert f"{tour}: " in run.stderr
+    assert said in run.stderr
+
+
 def test_keys_are_listed_rotated_and_revoked_while_requests_go_on(folder: Path) -> None:
     with serving(folder, port := free_port()):
         before = json.loads(edgerun("keys", "list", "--directory", folder, "-o", "json").stdout)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,24 @@ def _parser() -> argparse.ArgumentParser:
 def _add_local(commands: Any) -> None:
     command = commands.add_parser("local", help="serve a folder of YAML through a real Envoy, origins as processes")
     command.add_argument("directory", metavar="DIR", type=Path, help="all *.yaml and *.yml below it, watched")
-    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="where the edge listens (default: %(default)s)")
+    command.add_argument(
+        "--port", type=_between(1, 65_535), default=DEFAULT_PORT, help="where the edge listens (default: %(default)s)"
+    )
     command.add_argument("--address", default="127.0.0.1", help="on which address (default: %(default)s)")
-    command.add_argument("--concurrency", type=int, default=2, help="worker threads of Envoy (default: %(default)s)")
+    command.add_argument(
+        "--concurrency", type=_between(1, 1024), default=2, help="worker threads of Envoy (default: %(default)s)"
+    )
     command.add_argument("--tour", metavar="FILE", type=Path, help="once ready, send these requests and show them")
     command.set_defaults(run=lambda options: asyncio.run(run_local(options)))
+
+
+def _between(lowest: int, highest: int) -> Callable[[str], int]:
+    def reader(text: str) -> int:
+        if text.isdecimal() and lowest <= int(text) <= highest:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
+
+    return reader
 
 
 def _add_status(commands: Any) -> None:

@@ -53,7 +53,7 @@ def _action(actions: Any, name: str, work: Any, text: str) -> Any:
     flag("--name", default=NAME, help="the name of the operator's Deployment (default: %(default)s)")
     flag("--kubeconfig", type=Path, metavar="FILE", help="how to reach the cluster (default: as kubectl does)")
     flag("--context", default="", metavar="NAME", help="which context of the kubeconfig (default: the current one)")
-    flag("--directory", type=Path, metavar="DIR", help="of a running `edgerun local`, in place of a cluster")
+    flag("-d", "--directory", type=Path, metavar="DIR", help="of a running `edgerun local`, in place of a cluster")
     command.set_defaults(run=lambda options: asyncio.run(_opened(options, work)))
     return command
 
@@ -64,9 +64,11 @@ async def _opened(options: argparse.Namespace, work: Any) -> int:
 
         return int(await work(local_keys.of(options.directory), options))
     from .cluster_keys import Place, opened  # the client of Kubernetes takes half a second to load
+    from .local_instances import without_cluster
 
-    async with opened(Place(options.namespace, options.name), options.kubeconfig, options.context) as keychain:
-        return int(await work(keychain, options))
+    with without_cluster():
+        async with opened(Place(options.namespace, options.name), options.kubeconfig, options.context) as keychain:
+            return int(await work(keychain, options))
 
 
 async def _list(keychain: "Keychain", options: argparse.Namespace) -> int:

@@ -70,9 +70,11 @@ async def _opened(options: argparse.Namespace, work: Work) -> int:
 
         return await work(local_rollouts.of(options.directory, options.namespace, options.service), options)
     from .cluster_rollouts import opened  # the client of Kubernetes takes half a second to load
+    from .local_instances import without_cluster
 
-    async with opened(options.namespace, options.service, options.kubeconfig, options.context) as rollouts:
-        return await work(rollouts, options)
+    with without_cluster():
+        async with opened(options.namespace, options.service, options.kubeconfig, options.context) as rollouts:
+            return await work(rollouts, options)
 
 
 async def _status(rollouts: "Rollouts", options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import yaml
 from ..errors import NotRunningError
 from ..infra.local import control, instance
 from ..runtime.report import WHERE, Report, ready
+from .local_instances import nothing_runs
 from .tables import age, coloured, table
 
 ANSWER_WITHIN_S = 5.0
@@ -32,10 +33,7 @@ async def run(options: argparse.Namespace) -> int:
 def _instances(directory: Path | None) -> tuple[instance.Instance, ...]:
     found = instance.instances(directory.resolve() if directory else None)
     if not found:
-        where = f" on {directory}" if directory else ""
-        raise NotRunningError(
-            f"no `edgerun local` is running{where}; start one with: edgerun local {directory or 'DIR'}"
-        )
+        raise nothing_runs(directory)
     return found
 
 

@@ -76,9 +76,16 @@ class Visit:
 def read_tour(path: Path) -> Tour:
     """Raises SettingsError when the file cannot be read as a tour."""
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text()), Tour)
-    except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+        tour = msgspec.convert(yaml.safe_load(path.read_text()), Tour)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise SettingsError(f"{path}: not a tour: {error}") from error
+    if not tour.requests:
+        raise SettingsError(
+            f"{path}: not a tour: it has no requests; give one at least, such as {{host: shop.localhost}}"
+        )
+    return tour
 
 
 async def take(tour: Tour, address: tuple[str, int], log: AccessLog) -> tuple[Visit, ...]:

@@ -151,4 +151,6 @@ def test_without_a_kubeconfig_the_way_out_is_told(
     tmp_path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["keys", "list", "--kubeconfig", f"{tmp_path}/none"]) == 2
-    assert "shows no way to an API server" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "shows no way to an API server" in said
+    assert "for a running `edgerun local` give --directory DIR" in said

@@ -6,6 +6,7 @@ server no longer knows: they are read anew first, for the tokens of ServiceAccou
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,10 +29,12 @@ from ...errors import (
     ConflictError,
     ForbiddenError,
     InvalidError,
+    NoClusterError,
     NotFoundError,
-    SettingsError,
     UnavailableError,
 )
+
+logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)  # what it warns of is raised, too
 
 JSON = "application/json"
 _BEARER = "bearer "
@@ -212,8 +215,9 @@ async def configuration(kubeconfig: Path | None, context: str = "") -> Configura
         except ConfigException:
             await load_kube_config(client_configuration=found, persist_config=False)
     except (ConfigException, OSError) as error:
-        tried = kubeconfig or "the pod's ServiceAccount and the user's kubeconfig"
-        raise SettingsError(f"{tried} shows no way to an API server: {error}") from error
+        tried = f"the kubeconfig {kubeconfig}" if kubeconfig else "neither a pod's ServiceAccount nor your kubeconfig"
+        shows = f"{tried} shows {'no' if kubeconfig else 'a'} way to an API server"
+        raise NoClusterError(f"{shows}: {error}") from error
     return found
 
 
