@@ -1,5 +1,6 @@
 """Revisions of an OriginService come, fail and go under load, as processes of this machine, and no request is lost."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -171,6 +172,34 @@ async def test_a_gradual_rollout_lets_both_answer_and_then_the_new_one(here: Sta
 
 async def both_answer(here: Standalone) -> bool:
     return {(await here.get()).header("x-origin") for _ in range(100)} == {"first", "second"}
+
+
+async def test_streams_of_a_program_that_ends_at_once_outlive_its_requests(here: Standalone, guard: str) -> None:
+    before = processes(here)
+    async with load(here.port, connections=3) as result:
+        streams = [asyncio.create_task(stream(here, "first", for_s=8)) for _ in range(5)]
+        await eventually(lambda: result.answered > 100, within_s=10)
+        here.write(cart("second", guard=guard))
+        await until_answers(here, "second")
+        await eventually(lambda: not wanted(here, "cart-00001"), within_s=30)
+        _, cut = await asyncio.wait(streams, timeout=1)
+        assert not cut, "its replicas were to end before they were done"
+        await asyncio.gather(*streams)
+        await eventually(lambda: not before & processes(here), within_s=20)
+    assert_none_failed(result)
+
+
+def wanted(here: Standalone, revision: str) -> int:
+    """How many replicas it is to have."""
+    assert here.runtime.controller.published
+    return next(one.replicas for one in here.runtime.controller.published.plan.running if one.key.name == revision)
+
+
+async def stream(here: Standalone, name: str, *, for_s: int) -> None:
+    answer = await here.get(f"/?stream={for_s}s")
+    assert answer.status == 200
+    lines = answer.body.splitlines()
+    assert lines == [f"{name} {number}" for number in range(10 * for_s)]
 
 
 async def test_a_long_request_outlives_its_revision(here: Standalone, guard: str) -> None:
