@@ -1,18 +1,16 @@
-"""Every metric of the control plane: the table of them, what counts events, and what reads the rest at each scrape.
+"""Counts what happens in the control plane, and shows all of its metrics to whoever scrapes.
 
-What is a state comes from `Vitals`, asked for when somebody scrapes, so none of it can be out of date. Events are
-counted by methods that are handed down as callbacks: nothing below knows this module. The only one that imports
-prometheus_client.
+Events are counted by methods that are handed down as callbacks: nothing below knows this module. What is a state is
+read (`readings`) when somebody scrapes, so none of it can be out of date. The only one that imports prometheus_client.
 
-Trap: a label takes values of a small closed set. A name, host, path or uid would be a new series for each, so what
-others choose (a type URL, a reason) counts as "other" when it is not in its set.
+Trap: what others choose for a label (a type URL, a reason) counts as "other" when it is not in the closed set of it.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -20,12 +18,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from . import __version__
+from .families import BY_NAME
 from .identity import Reason
-from .vitals import Scale, Vitals
+from .readings import Reading, readings
+from .vitals import Vitals
 from .workqueue import Meter
 
-Type = Literal["counter", "gauge", "histogram"]
 Applied = Literal["changed", "deleted", "refused", "error"]
 Written = Literal["changed", "conflict", "error"]
 KeyChange = Literal["rotated", "revoked"]
@@ -34,7 +32,6 @@ Told = Literal["written", "overtaken", "limited", "dropped", "error"]
 OTHER = "other"
 NO_ANSWER = "<error>"  # in place of a status code, as client-go has it
 RESULTS = ("success", "error")
-PHASES = ("pending", "published", "signing", "retiring", "retired", "revoked")
 KEY_CHANGES: tuple[KeyChange, ...] = ("rotated", "revoked")
 APPLIED: tuple[Applied, ...] = ("changed", "deleted", "refused", "error")
 WRITTEN: tuple[Written, ...] = ("changed", "conflict", "error")
@@ -57,92 +54,7 @@ _CALL_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _WAKE_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _QUEUE_S = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
-_Read = CounterMetricFamily | GaugeMetricFamily
-
-
-class Family(NamedTuple):
-    """One metric. `name` is the one in queries: with `_total`, without `_bucket`."""
-
-    name: str
-    type: Type
-    labels: tuple[str, ...]
-    help: str
-
-
-FAMILIES = (
-    Family("edgerun_build_info", "gauge", ("version",), "Always 1; the label says what runs."),
-    Family("leader_election_master_status", "gauge", ("name",), "1 in the replica that holds the Lease, 0 in others."),
-    Family("edgerun_source_synced", "gauge", (), "1 once every kind was listed; nothing is published before."),
-    Family("edgerun_source_sweep_age_seconds", "gauge", (), "Time since all objects were listed last."),
-    Family("edgerun_source_watching", "gauge", (), "1 while the thread of the watches lives."),
-    Family("edgerun_source_restarts_total", "counter", (), "How often the watches had to begin anew."),
-    Family("edgerun_source_ghosts_total", "counter", (), "Deletions that a sweep found and the watches had not told."),
-    Family("edgerun_source_missed_total", "counter", (), "Changes that a sweep found and the watches had not told."),
-    Family("edgerun_store_objects", "gauge", ("kind",), "Objects that are known."),
-    Family("edgerun_store_refused_objects", "gauge", ("kind",), "Objects whose newest version may not serve."),
-    Family("edgerun_objects_ready", "gauge", ("kind", "status"), "Objects by their Ready condition; leader only."),
-    Family("edgerun_rebuild_total", "counter", ("result",), "Builds of the configuration out of all objects."),
-    Family(
-        "edgerun_rebuild_duration_seconds", "histogram", (), "What a build took, until it was handed to the xDS server."
-    ),
-    Family(
-        "edgerun_last_rebuild_timestamp_seconds", "gauge", (), "When the last build that succeeded ended; 0 before."
-    ),
-    Family(
-        "edgerun_origin_desired_replicas",
-        "gauge",
-        ("origin",),
-        "How many replicas there should be; leader only.",
-    ),
-    Family("edgerun_origin_ready_replicas", "gauge", ("origin",), "How many take requests; leader only."),
-    Family(
-        "edgerun_origin_load",
-        "gauge",
-        ("origin",),
-        "Its average over the window of scaling, in the metric of scaling; leader only.",
-    ),
-    Family(
-        "edgerun_origin_wake_seconds", "histogram", (), "From the first request that waits to a replica that takes it."
-    ),
-    Family("edgerun_origin_panic", "gauge", ("origin",), "1 while a burst keeps replicas up; leader only."),
-    Family("edgerun_xds_listening", "gauge", (), "1 while the xDS server accepts proxies; the leader's does."),
-    Family("edgerun_xds_streams", "gauge", ("fleet",), "Proxies that are connected."),
-    Family("edgerun_xds_streams_behind", "gauge", ("fleet",), "Proxies that have not acknowledged the newest build."),
-    Family("edgerun_xds_pushes_total", "counter", ("type",), "Responses that were sent to proxies."),
-    Family("edgerun_xds_nacks_total", "counter", ("type",), "Responses that a proxy refused."),
-    Family("edgerun_xds_authentication_refused_total", "counter", ("reason",), "Calls whose token was not accepted."),
-    Family(
-        "edgerun_credential_expiry_timestamp_seconds",
-        "gauge",
-        ("credential",),
-        "When one of our own certificates ends.",
-    ),
-    Family("edgerun_signing_keys", "gauge", ("phase",), "Keys that sign the edge's tokens, or will or did."),
-    Family("edgerun_signing_key_age_seconds", "gauge", (), "How long the key that signs has done so."),
-    Family("edgerun_signing_key_changes_total", "counter", ("change",), "Keys that were replaced or revoked."),
-    Family("edgerun_tokens_minted_total", "counter", (), "Tokens that were signed for edges; leader only."),
-    Family(
-        "edgerun_rotation_blocked",
-        "gauge",
-        (),
-        "Guards that were told of a key and do not take it; leader only.",
-    ),
-    Family("edgerun_rotation_total", "counter", ("result",), "Renewals of our own certificates."),
-    Family("edgerun_clock_skew_seconds", "gauge", (), "How far the clock is ahead of the API server's."),
-    Family("edgerun_apply_total", "counter", ("kind", "result"), "Objects that were applied or deleted; leader only."),
-    Family("edgerun_status_updates_total", "counter", ("result",), "Statuses that were written; leader only."),
-    Family("edgerun_events_total", "counter", ("result",), "Kubernetes Events that were worth telling; leader only."),
-    Family("workqueue_depth", "gauge", ("name",), "Items that wait."),
-    Family("workqueue_adds_total", "counter", ("name",), "Items that were added."),
-    Family("workqueue_retries_total", "counter", ("name",), "Items that were put back after a failure."),
-    Family("workqueue_queue_duration_seconds", "histogram", ("name",), "How long an item waits."),
-    Family("workqueue_work_duration_seconds", "histogram", ("name",), "How long the work on an item takes."),
-    Family("workqueue_unfinished_work_seconds", "gauge", ("name",), "Time spent on all items that are not done yet."),
-    Family("workqueue_longest_running_processor_seconds", "gauge", ("name",), "Time spent on the oldest of them."),
-    Family("rest_client_requests_total", "counter", ("method", "code"), "Requests to the API server."),
-    Family("rest_client_request_duration_seconds", "histogram", ("verb",), "Until the API server had answered."),
-)
-_BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}
+_Shown = CounterMetricFamily | GaugeMetricFamily
 
 
 class Metrics:
@@ -245,17 +157,17 @@ class Metrics:
 
     def _counter(self, name: str, *values: Collection[str]) -> Counter:
         """With `values`, all series exist from the start: an increase from nothing to 1 is none to Prometheus."""
-        family = _BY_NAME[name]
+        family = BY_NAME[name]
         counter = Counter(name, family.help, family.labels, registry=self._registry)
         for labels in product(*values) if values else ():
             counter.labels(*labels)
         return counter
 
     def _gauge(self, name: str) -> Gauge:
-        return Gauge(name, _BY_NAME[name].help, registry=self._registry)
+        return Gauge(name, BY_NAME[name].help, registry=self._registry)
 
     def _histogram(self, name: str, buckets: tuple[float, ...]) -> Histogram:
-        family = _BY_NAME[name]
+        family = BY_NAME[name]
         return Histogram(name, family.help, family.labels, buckets=buckets, registry=self._registry)
 
 
@@ -265,66 +177,17 @@ class _Reader(Collector):
     def __init__(self, vitals: Callable[[], Vitals], lease: str, queues: Mapping[str, Meter]) -> None:
         self._vitals, self._lease, self._queues = vitals, lease, queues
 
-    def collect(self) -> Iterator[_Read]:
-        vitals = self._vitals()
-        yield _one("edgerun_build_info", 1, __version__)
-        yield _one("leader_election_master_status", vitals.leading, self._lease)
-        yield from _source(vitals)
-        yield _many("edgerun_store_objects", vitals.objects)
-        yield _many("edgerun_store_refused_objects", vitals.refused)
-        yield _read("edgerun_objects_ready", vitals.ready.items() if vitals.leading else ())
-        yield from _scales(vitals.scales)
-        yield _one("edgerun_xds_listening", vitals.listening)
-        yield _many("edgerun_xds_streams", vitals.proxies)
-        yield _many("edgerun_xds_streams_behind", vitals.behind)
-        yield _many("edgerun_credential_expiry_timestamp_seconds", vitals.expiries)
-        skew = vitals.clock_skew_s
-        yield _read("edgerun_clock_skew_seconds", () if skew is None else [((), skew)])
-        yield _many("edgerun_signing_keys", {phase: vitals.keys.get(phase, 0) for phase in PHASES})
-        yield _read("edgerun_signing_key_age_seconds", _if_known(vitals.signing_key_age_s))
-        yield _one("edgerun_rotation_blocked", vitals.blocked)
-        ages = {name: meter.ages_s() for name, meter in self._queues.items()}
-        yield _many("workqueue_depth", {name: meter.depth for name, meter in self._queues.items()})
-        yield _many("workqueue_unfinished_work_seconds", {name: sum(own) for name, own in ages.items()})
-        longest = {name: max(own, default=0.0) for name, own in ages.items()}
-        yield _many("workqueue_longest_running_processor_seconds", longest)
+    def collect(self) -> Iterator[_Shown]:
+        return map(_shown, readings(self._vitals(), self._lease, self._queues))
 
 
-def _source(vitals: Vitals) -> Iterator[_Read]:
-    yield _one("edgerun_source_synced", vitals.synced)
-    yield _read("edgerun_source_sweep_age_seconds", _if_known(vitals.sweep_age_s))
-    yield _one("edgerun_source_watching", vitals.watching)
-    yield _one("edgerun_source_restarts_total", vitals.watch_restarts)
-    yield _one("edgerun_source_ghosts_total", vitals.ghosts)
-    yield _one("edgerun_source_missed_total", vitals.missed)
-
-
-def _scales(scales: Mapping[str, Scale]) -> Iterator[_Read]:
-    yield _many("edgerun_origin_desired_replicas", {name: scale.desired for name, scale in scales.items()})
-    yield _many("edgerun_origin_ready_replicas", {name: scale.ready for name, scale in scales.items()})
-    yield _many("edgerun_origin_load", {name: one.load for name, one in scales.items() if one.load is not None})
-    yield _many("edgerun_origin_panic", {name: scale.panics for name, scale in scales.items()})
-
-
-def _if_known(value: float | None) -> Iterable[tuple[tuple[str, ...], float]]:
-    return () if value is None else [((), value)]
-
-
-def _one(name: str, value: float, *labels: str) -> _Read:
-    return _read(name, [(labels, value)])
-
-
-def _many(name: str, values: Mapping[str, float]) -> _Read:
-    return _read(name, [((label,), value) for label, value in values.items()])
-
-
-def _read(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> _Read:
-    family = _BY_NAME[name]
+def _shown(reading: Reading) -> _Shown:
+    family = BY_NAME[reading.name]
     make = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
-    read = make(name, family.help, labels=family.labels)
-    for labels, value in values:
-        read.add_metric(labels, float(value))
-    return read
+    shown = make(family.name, family.help, labels=family.labels)
+    for labels, value in reading.values:
+        shown.add_metric(labels, float(value))
+    return shown
 
 
 def _type(type_url: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edgerun.metrics import FAMILIES
+from edgerun.families import FAMILIES
 from edgerun.translate.bootstrap import CLUSTER_SERIES, SERIES_PREFIXES
 from support import prometheus
 from support.chart import NAMESPACE, find, rendered

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from edgerun.metrics import FAMILIES
+from edgerun.families import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()

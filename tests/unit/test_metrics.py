@@ -5,7 +5,8 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgerun.metrics import FAMILIES, Metrics
+from edgerun.families import FAMILIES
+from edgerun.metrics import Metrics
 from edgerun.vitals import Scale, Vitals
 
 FORBIDDEN_LABELS = {"host", "path", "uid", "namespace", "object", "pod", "proxy", "route", "url"}
