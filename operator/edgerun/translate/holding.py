@@ -5,8 +5,9 @@ that is not there is held, and its name asked for on a stream of its own. Over A
 for a name would end 15 s after the first of them; `xds/demand.py` has the other side, and more of the reasons.
 A request keeps its share of a split while it waits: measured with Envoy 1.40, over one and over two wake-ups.
 
-What bounds the waiting: each request waits for HELD_S at most, of its body no more is taken in than a buffer holds, and
-a client has 100 streams on a connection, of which an edge takes so many and no more. Envoy can count no held requests.
+What bounds the waiting: each request waits for HELD_S at most, of its body no more is taken in than a buffer holds, a
+client has 100 streams on a connection, of which an edge takes so many and no more; and one whose heap is full takes no
+more requests (`listeners`).
 Trap: to the client both a wait in vain and a share without an origin are a cluster that is not found. So the share of
 a missing origin says in the answer what it is.
 """
