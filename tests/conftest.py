@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, settings
 
+from edgerun.xds import session, watch
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what comes out as the new golden files")
@@ -41,3 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def no_gate_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes on all the same did not wait for a client until the time was over."""
+    for module in (session, watch):
+        monkeypatch.setattr(module, "GATE_S", 3600.0)

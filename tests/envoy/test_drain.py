@@ -20,6 +20,7 @@ from edgerun.translate.translator import translate
 from edgerun.translate.world import Edge
 from edgerun.xds.server import Server
 from support.objects import edge_route, world
+from support.poll import eventually
 from support.ports import free_port
 from support.proxies import listening
 from support.xds import Witness
@@ -103,13 +104,16 @@ async def test_it_says_that_it_leaves_and_still_takes_what_comes(pod: Pod) -> No
     said: list[str] = []
     task = asyncio.create_task(drain(pod.admin, timeout_s=20, say=said.append, least_s=1.5))
     began = time.monotonic()
-    await asyncio.sleep(0.5)
-    assert (await pod.probe("/ready"))[0] == 503
+    await eventually(lambda: unready(pod))
     assert await ask(pod.port, "/") == (200, "hello")
     assert (await pod.probe("/metrics"))[0] == 200
     await task
-    assert 1.5 <= time.monotonic() - began < 5, said
+    assert time.monotonic() - began >= 1.5, said
     assert said[0].startswith("no client is connected any more, after")
+
+
+async def unready(pod: Pod) -> bool:
+    return (await pod.probe("/ready"))[0] == 503
 
 
 async def test_it_waits_for_a_client_that_stays_but_not_for_ever(pod: Pod) -> None:
@@ -120,18 +124,19 @@ async def test_it_waits_for_a_client_that_stays_but_not_for_ever(pod: Pod) -> No
         await drain(pod.admin, timeout_s=2, say=said.append, least_s=0.2)
     finally:
         writer.close()
-    assert 2 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 2
     assert said == ["1 clients are still connected after 2 s"]
 
 
 async def test_it_ends_as_soon_as_the_last_client_has_gone(pod: Pod) -> None:
     said: list[str] = []
     _, writer = await asyncio.open_connection("127.0.0.1", pod.port)
-    task = asyncio.create_task(drain(pod.admin, timeout_s=30, say=said.append, least_s=0.2))
+    task = asyncio.create_task(drain(pod.admin, timeout_s=600, say=said.append, least_s=0.2))
     await asyncio.sleep(1)
     assert not task.done()
     writer.close()
-    await asyncio.wait_for(task, 5)
+    await task
+    assert said[0].startswith("no client is connected any more, after")
 
 
 async def test_no_request_is_lost_while_those_who_balance_hear_of_it_late(pod: Pod) -> None:
@@ -156,11 +161,10 @@ async def test_no_request_is_lost_while_those_who_balance_hear_of_it_late(pod: P
     async with asyncio.TaskGroup() as tasks:
         for number in range(10):
             tasks.create_task(client(), name=f"client {number}")
-        await asyncio.sleep(0.5)
+        await eventually(lambda: answered > 50)
         before = answered
-        draining = tasks.create_task(drain(pod.admin, timeout_s=20, say=print, least_s=1.0))
+        draining = tasks.create_task(drain(pod.admin, timeout_s=600, say=print, least_s=1.0))
         await asyncio.sleep(1)
-        assert answered > before + 50, "it takes new connections meanwhile"
+        await eventually(lambda: answered > before + 50, what="it takes new connections meanwhile")
         heard.set()
-        await asyncio.wait_for(draining, 5)
-    assert before > 50
+        await draining

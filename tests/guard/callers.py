@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from support.poll import PATIENCE_S, eventually
+from support.poll import eventually
 
 CLIENTS = 8
 
@@ -26,13 +26,13 @@ class Callers:
         await eventually(lambda: len(self.answers) >= before + count, what="answers", step_s=0.001)
         return self.answers[before:]
 
-    async def all_say(self, status: int, *, within_s: float = PATIENCE_S) -> None:
+    async def all_say(self, status: int) -> None:
         """Return when nothing but this is heard any more, on any connection."""
 
         async def check() -> bool:
             return set(await self.more(4 * CLIENTS)) == {status}
 
-        await eventually(check, within_s=within_s, step_s=0.001, what=f"{status} alone")
+        await eventually(check, step_s=0.001, what=f"{status} alone")
 
     async def run(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

@@ -18,7 +18,7 @@ from edgerun.translate.guard import Guard, static_resources
 from edgerun.translate.guard_policy import Admission, Invokers, policies
 from edgerun.translate.plan import Resource
 from edgerun.xds.server import Server
-from support.poll import eventually
+from support.poll import PATIENCE_S, eventually
 from support.ports import free_port
 from support.proxies import Envoy, listening
 from support.standalone import Answer, fetch
@@ -132,7 +132,7 @@ class Guarded:
 
     async def changed(self, **others: Any) -> None:
         """Publish a guard that differs in this, and return when it is served."""
-        assert await self.server.acknowledged(self.change(**others), timeout_s=5)
+        assert await self.server.acknowledged(self.change(**others), timeout_s=PATIENCE_S)
 
     async def lose_control_plane(self) -> None:
         await self.server.stop(grace_s=0.2)

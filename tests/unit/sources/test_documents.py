@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -170,29 +169,22 @@ def test_an_item_of_a_list_that_is_no_object_is_told(file: Path) -> None:
     assert problem(file, "apiVersion: v1\nkind: List\nitems:\n- kind: A\n- 5\n").startswith("a.yaml:5: ")
 
 
-def quickly(file: Path, content: str | bytes) -> str:
-    started = time.monotonic()
-    message = problem(file, content)
-    assert time.monotonic() - started < 2, "a hostile file has to be refused at once"
-    return message
-
-
 def test_a_billion_laughs_are_counted_not_laughed(file: Path) -> None:
     lines = ["a0: &a0 [lol]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     assert (
-        quickly(file, "\n".join(lines))
+        problem(file, "\n".join(lines))
         == f"a.yaml:6: a document of more than {MAX_NODES:,} values, with its aliases written out"
     )
 
 
 def test_a_billion_laughs_of_merge_keys_are_counted_as_well(file: Path) -> None:
     lines = ["a0: &a0 {k: lol}"] + [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 10)]
-    assert "more than" in quickly(file, "\n".join(lines))
+    assert "more than" in problem(file, "\n".join(lines))
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_deep_nesting_is_refused_before_it_hurts(file: Path, opening: str) -> None:
-    assert f"nested deeper than {MAX_DEPTH} levels" in quickly(file, opening * 100_000) or opening == "? "
+    assert f"nested deeper than {MAX_DEPTH} levels" in problem(file, opening * 100_000) or opening == "? "
 
 
 def test_as_many_levels_as_allowed_are_read(file: Path) -> None:
