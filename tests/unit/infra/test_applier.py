@@ -11,8 +11,9 @@ import pytest
 
 from edgerun.api.meta import ObjectKey, object_key
 from edgerun.errors import ApiError, InvalidError, NotFoundError, UnavailableError
-from edgerun.infra.kubernetes.applier import BACKOFF_LIMIT_S, CONCURRENCY, Applier, Result, TakenError
+from edgerun.infra.kubernetes.applier import CONCURRENCY, Applier, Result, TakenError
 from edgerun.infra.kubernetes.applying import Object, stamped
+from edgerun.infra.kubernetes.pauses import BACKOFF_LIMIT_S
 from edgerun.infra.kubernetes.yielding import Yielding
 from support.working import at_work
 

@@ -16,14 +16,12 @@ from typing import Any, Literal, Protocol
 from ...api.meta import ObjectKey, object_key
 from ...errors import ApiError, NotFoundError, UnavailableError
 from .applying import FIELD_MANAGER, Applied, Object, differs, left_behind, stamped, unscaled, view
+from .inventory import Inventory
+from .pauses import Pauses
 from .yielding import Yielding
 
 CONCURRENCY = 8
-BACKOFF_S = 0.5  # doubled with every refusal of the same object
-BACKOFF_LIMIT_S = 60.0
-OUTAGE_LIMIT_S = 10.0  # when nobody answered, the object is not to blame
 RECHECK_S = 1.0  # how soon it is noticed that this process may write again
-TICK_S = 0.001  # a timer may go off so much before its time
 logger = logging.getLogger(__name__)
 
 
@@ -59,14 +57,6 @@ class TakenError(ApiError):
     """An object of that name is there, and somebody else's."""
 
 
-@dataclass(slots=True)
-class _Pause:
-    """After how many failures in a row the next attempt is when."""
-
-    failures: int
-    until: float
-
-
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """A manifest, and what is sent of it."""
@@ -87,10 +77,9 @@ class Applier:
     yielding: Yielding = field(default_factory=Yielding)
     _wanted: Mapping[ObjectKey, _Wanted] | None = None
     _spared: Callable[[Object], bool] = lambda raw: False
-    _there: dict[ObjectKey, Object] = field(default_factory=dict)
+    _there: Inventory = field(default_factory=Inventory)
     _applied: dict[ObjectKey, Applied] = field(default_factory=dict)
-    _answered: dict[ObjectKey, float] = field(default_factory=dict)  # when the server last told us itself
-    _pauses: dict[ObjectKey, _Pause] = field(default_factory=dict)
+    _pauses: Pauses = field(default_factory=Pauses)
     _busy: set[ObjectKey] = field(default_factory=set)
     _doubtful: dict[ObjectKey, None] = field(default_factory=dict)  # where something changed, in that order
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,7 +99,7 @@ class Applier:
         superfluous = [key for key in self._there if key not in wanted]
         self._wanted, self._spared = wanted, spared
         for key in (*changed, *dropped):
-            self._pauses.pop(key, None)
+            self._pauses.end(key)
         for key in dropped:
             self._applied.pop(key, None)
             self.yielding.forget(key)
@@ -120,21 +109,18 @@ class Applier:
     def see(self, raw: Object) -> None:
         """An object of a kind that we make is there, as it is now."""
         key = object_key(raw)
-        if not _older(raw, self._there.get(key)):
-            self._there[key] = raw
+        if self._there.told(key, raw):
             self._doubt(key)
 
     def gone(self, key: ObjectKey) -> None:
         """It is not there any more."""
-        if self._there.pop(key, None):
+        if self._there.gone(key):
             self._doubt(key)
 
     def replace(self, kind: str, listed: Iterable[Object], began: float) -> tuple[ObjectKey, ...]:
         """These were all objects of a kind at some moment after `began`; the keys of those that are gone."""
         now = {object_key(raw): raw for raw in listed}
-        gone = tuple(
-            key for key in self._there if key.kind == kind and key not in now and self._told_before(key, began)
-        )
+        gone = tuple(key for key in self._there.unlisted(kind, now.keys(), began) if key not in self._busy)
         for key in gone:
             self.gone(key)
         for raw in now.values():
@@ -143,9 +129,9 @@ class Applier:
 
     def nudge(self, unwatched: Collection[str] = ()) -> None:
         """Look again: this process may write now. Others wrote meanwhile, and of `unwatched` kinds nothing is known."""
-        self._pauses.clear()
+        self._pauses.end_all()
         self.yielding.forget()
-        self._there = {key: raw for key, raw in self._there.items() if key.kind not in unwatched}
+        self._there.forget(unwatched)
         self._doubt(*(self._wanted or {}), *self._there)
 
     async def run(self) -> None:
@@ -168,15 +154,11 @@ class Applier:
         if self._wanted is None or not self.may_write():
             return []
         now = asyncio.get_running_loop().time()
-        free = [key for key in self._doubtful if self._free(key, now)]
+        free = [key for key in self._doubtful if key not in self._busy and self._pauses.over(key, now)]
         for key in free:
             del self._doubtful[key]
             self.yielding.look(key, self._there.get(key))
         return [key for key in free if key in self._pauses or self._wrong(key)]
-
-    def _free(self, key: ObjectKey, now: float) -> bool:
-        pause = self._pauses.get(key)
-        return key not in self._busy and (pause is None or now + TICK_S >= pause.until)
 
     def _wrong(self, key: ObjectKey) -> bool:
         wanted, there = (self._wanted or {}).get(key), self._there.get(key)
@@ -187,16 +169,13 @@ class Applier:
     def _differs(self, key: ObjectKey, wanted: _Wanted, there: Object) -> bool:
         return _ending(there) or differs(wanted.stamped, there, self._applied.get(key))
 
-    def _told_before(self, key: ObjectKey, began: float) -> bool:
-        return key not in self._busy and self._answered.get(key, began) <= began
-
     async def _something_new(self) -> None:
         now = asyncio.get_running_loop().time()
-        moments = [pause.until for pause in self._pauses.values() if pause.until > now + TICK_S]
+        until = self._pauses.next_end(now)
         if self._doubtful and not self.may_write():
-            moments = [now + RECHECK_S]
+            until = now + RECHECK_S
         try:
-            async with asyncio.timeout_at(min(moments, default=None)):
+            async with asyncio.timeout_at(until):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -248,7 +227,7 @@ class Applier:
             try:
                 there = await self.api.get(key)
             except NotFoundError:
-                self._there.pop(key, None)
+                self._there.gone(key)
                 return None
             if _ending(there):  # what is applied to it would go with it
                 raise UnavailableError(f"{key} is being deleted; it is made anew as soon as it is gone")
@@ -261,18 +240,15 @@ class Applier:
 
     async def _delete(self, key: ObjectKey) -> None:
         await self.api.delete(key, self._there[key]["metadata"]["uid"])
-        self._there.pop(key, None)
-        self._answered.pop(key, None)
+        self._there.deleted(key)
         self.observer.applied(key.kind, "deleted")
 
     def _know(self, key: ObjectKey, raw: Object) -> None:
-        if not _older(raw, self._there.get(key)):  # somebody may have written after us, and that was told before
-            self._there[key] = raw
-        self._answered[key] = asyncio.get_running_loop().time()
+        self._there.answered(key, raw, asyncio.get_running_loop().time())
         self.observer.stored(raw)
 
     def _well(self, key: ObjectKey, tried: _Wanted | None) -> None:
-        self._pauses.pop(key, None)
+        self._pauses.end(key)
         if tried:
             self.observer.refused(tried.manifest, None)
 
@@ -282,29 +258,11 @@ class Applier:
         self.observer.applied(key.kind, "error" if outage else "refused")
         if tried is not (self._wanted or {}).get(key):
             return  # it was about something that nobody wants any more
-        failures = self._pauses[key].failures + 1 if key in self._pauses else 1
-        wait_s = min(BACKOFF_S * 2 ** min(failures - 1, 16), BACKOFF_LIMIT_S)
-        if isinstance(error, UnavailableError):
-            wait_s = max(min(wait_s, OUTAGE_LIMIT_S), error.retry_after_s)
-        elif tried:
+        if tried and not outage:
             self.observer.refused(tried.manifest, error)
-        self._pauses[key] = _Pause(failures, asyncio.get_running_loop().time() + wait_s)
-        if failures == 1:
+        if self._pauses.failed(key, error, asyncio.get_running_loop().time()) == 1:
             logger.warning("%s: %s", key, error)
 
 
 def _ending(raw: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in raw["metadata"]
-
-
-def _older(raw: Object, known: Object | None) -> bool:
-    """Whether this is late news of an object that has answered to our own apply meanwhile."""
-    if known is None or known["metadata"].get("uid") != raw["metadata"].get("uid"):
-        return False
-    return any(_before(raw, known, name) for name in ("generation", "resourceVersion"))
-
-
-def _before(raw: Object, known: Object, name: str) -> bool:
-    """Versions are numbers wherever we look; where they are none, or a watch left them out, they say nothing."""
-    ours, theirs = (str(one["metadata"].get(name, "")) for one in (raw, known))
-    return ours.isdecimal() and theirs.isdecimal() and int(ours) < int(theirs)
