@@ -3,6 +3,8 @@
 The operator writes it and people read it. Which OriginService it belongs to is told by its label and its owner.
 """
 
+import copy
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +16,9 @@ from .originservice import Replicas
 from .templates import Template
 
 KIND = "OriginRevision"
+
+_WHERE = re.compile(r"at `\$\.spec\.template\.spec\.([^`]+)`")
+_STEP = re.compile(r"\w+|\.\.\.")
 
 
 class OriginRevisionSpec(Frozen, frozen=True):
@@ -47,6 +52,30 @@ def read(raw: Mapping[str, Any]) -> OriginRevision:
     """As it is stored. What another version wrote into its status in another way is left aside: what the revision is
     does not depend on that. Raises msgspec.ValidationError."""
     return msgspec.convert({**raw, "status": _readable(raw.get("status") or {})}, OriginRevision)
+
+
+def read_in_part(raw: Mapping[str, Any]) -> OriginRevision | None:
+    """Without what another version wrote into its pods in another way. None when that is where they take requests."""
+    left = copy.deepcopy(dict(raw))
+    while True:
+        try:
+            found = read(left)
+        except msgspec.ValidationError as error:
+            where = _WHERE.search(str(error))
+            steps = _STEP.findall(where[1]) if where else []
+            if not steps or (steps[0] == "containers" and (len(steps) < 3 or steps[2] == "ports")):
+                return None
+            _drop(left["spec"]["template"]["spec"], steps)
+        else:
+            return found
+
+
+def _drop(within: Any, path: list[str]) -> None:
+    """What is there; "..." is any part of what is around it, which goes then."""
+    *around, last = path[: path.index("...")] if "..." in path else path
+    for step in around:
+        within = within[int(step) if isinstance(within, list) else step]
+    del within[int(last) if isinstance(within, list) else last]
 
 
 def _readable(status: Mapping[str, Any]) -> Mapping[str, Any]:

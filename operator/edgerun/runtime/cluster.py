@@ -209,7 +209,8 @@ class ClusterRuntime:
             self.telling.gone(key)
 
     def _act(self, plan: Plan) -> None:
-        manifests = (xds_endpoint(self._place, self._settings.pod_ip), *plan.manifests)
+        known = (one for one in plan.manifests if not self.origins.leaves(one))
+        manifests = (xds_endpoint(self._place, self._settings.pod_ip), *known)
         self.applier.want(manifests, spared=self.origins.spares)
         self._default_edge.look(self.controller.store.entries)
         self.origins.act(plan)

@@ -98,7 +98,7 @@ class Origins:
 
     def revise(self, key: ObjectKey, raw: Object | None) -> None:
         """An OriginRevision is there as it is now, None when it is gone. One that cannot be read is left as it is, with
-        what runs of it."""
+        what runs of it; where its replicas take requests can be read as a rule, so they go on."""
         self._unread.discard(key)
         self.observing.revise(key, self._read(key, raw) if raw and made_by(raw, self._place) else None)
 
@@ -109,11 +109,16 @@ class Origins:
     def spares(self, raw: Object) -> bool:
         """Whether an object of ours is left alone that no plan has: refused since this replica began, its origin has no
         version here, and yet one that serves."""
-        owner, revision = owner_of(raw), revision_of(raw)
+        owner = owner_of(raw)
         entry = self._store.entries.get(owner) if owner else None
         if owner is None or (entry and entry.serving is None) or self.succession.spares(raw):
             return True
-        return ObjectKey(originrevision.KIND, owner.namespace, revision) in self._unread
+        return self.leaves(raw)
+
+    def leaves(self, raw: Object) -> bool:
+        """Whether an object is of a revision that cannot be read: nobody here knows what it should be."""
+        key = ObjectKey(originrevision.KIND, raw["metadata"].get("namespace", ""), revision_of(raw))
+        return key in self._unread
 
     def scaled_by_hand(self, raw: Object, before: int) -> bool:
         """Anybody may scale a revision's Deployment; its load, and its bounds, decide from there on."""
@@ -136,4 +141,4 @@ class Origins:
         except msgspec.ValidationError as error:
             self._unread.add(key)
             logger.error("%s cannot be read, and is left alone: %s", key, error)
-            return None
+            return originrevision.read_in_part(raw)
