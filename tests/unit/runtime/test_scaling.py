@@ -71,7 +71,7 @@ class Shop:
             least = (
                 min(1, service.spec.scaling.min_scale) if self.role is Role.TAGGED else service.spec.scaling.min_scale
             )
-            need = Need(CART.name, self.role, least, reachable=self.role in (Role.ROUTED, Role.TAGGED))
+            need = Need(CART.name, self.role, least, reachable=self.role is not Role.STARTING)
             looked[service.key] = replace(first_look(service), needs=(need,))
         return replace(world, revised=looked)
 
@@ -264,6 +264,15 @@ def test_a_revision_that_nobody_can_reach_is_not_scaled() -> None:
     cart.runs(1)
     cart.role = Role.STARTING
     assert cart.passes(90, 340.0) == [1]
+    assert cart.scaling.scales() == {}
+
+
+def test_a_revision_that_answers_its_last_requests_keeps_all_replicas_for_them() -> None:
+    cart = shop()
+    cart.runs(4)
+    assert cart.passes(10, 280.0)[-1] == 4
+    cart.role = Role.LINGERING
+    assert cart.passes(200, 1.0)[-1] == 4
     assert cart.scaling.scales() == {}
 
 
