@@ -37,6 +37,7 @@ SPEAKERS = (
     "translate/references.py",
     "translate/revisions/judgement.py",
     "translate/revisions/traffic.py",
+    "translate/troubles.py",
     "translate/verdicts.py",
     "translate/statuses.py",
     "sources/store.py",

@@ -12,8 +12,9 @@ from ..api.meta import Condition
 from ..api.pods import Deployment, Pod
 from .keeping import kept
 from .names import DEFAULT_PORTS
-from .observed import is_ready, trouble
+from .observed import is_ready
 from .plan import Verdict
+from .troubles import trouble
 from .world import Edge, FleetObservation, World
 
 
