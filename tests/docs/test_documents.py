@@ -40,7 +40,7 @@ SPEAKERS = (
     "translate/troubles.py",
     "translate/verdicts.py",
     "translate/statuses.py",
-    "sources/store.py",
+    "sources/entries.py",
     "api/conditions.py",
     "api/problems.py",
     "runtime/observing.py",

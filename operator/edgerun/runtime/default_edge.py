@@ -16,7 +16,7 @@ from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..complaint import Complaint
 from ..errors import ApiError, ConflictError
-from ..sources.store import Entry
+from ..sources.entries import Entry
 from ..translate.labels import MANAGED_BY, MANAGER
 
 RETRY_S = 10.0

@@ -8,7 +8,7 @@ import msgspec
 from ..api import API_VERSION, GROUP
 from ..api.meta import Condition, ObjectKey
 from ..sources.documents import FileProblem
-from ..sources.store import Entry
+from ..sources.entries import Entry
 from .board import Status
 from .controller import Controller
 

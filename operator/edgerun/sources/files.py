@@ -18,7 +18,8 @@ from watchfiles import Change, awatch
 from ..api.admission import admit, foreign
 from ..api.meta import ObjectKey
 from .documents import Document, Documents, FileProblem, documents
-from .store import Feed, Gone, Seen, key_of
+from .entries import key_of
+from .store import Feed, Gone, Seen
 
 SUFFIXES = (".yaml", ".yml")
 STEP_MS = 10  # the quiet after the last change of a burst; a save is two or three events

@@ -1,31 +1,26 @@
-"""The store: every object, in the version that should serve, and why a newer one does not.
+"""The store: all that is known, of objects and of what became of them, to be looked at as one World.
 
-A bad version never replaces a good one. Three versions of an object matter: the newest seen; the newest that was
-accepted (well formed, and Envoy could run it), which serves; and the newest that every proxy has acknowledged,
-which comes back when Envoy refuses the accepted one.
+Which version of an object serves, `entries` says; what is seen, decided and acknowledged is said by others, and only
+what is news is passed on to whoever rebuilds.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ..api import API_VERSION
-from ..api.admission import Served, admit
+from ..api.admission import Served
 from ..api.edgeproxy import EdgeProxy
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import ObjectKey
 from ..api.originrevision import OriginRevision
 from ..api.originservice import OriginService
-from ..api.problems import REJECTED_BY_PROXY, Problem, Refusal, summary
-from ..api.resources import RESOURCES
-from ..api.schema import kinds
-from ..api.unsupported import unsupported
+from ..api.problems import REJECTED_BY_PROXY, Refusal
 from ..translate.world import Edge, Epoch, FleetObservation, Installation, OriginObservation, Referred, Trust, World
 from .documents import Lines
-from .remembering import remembered
+from .entries import Entry, first, following, key_of, same
 
 T = TypeVar("T")
 
@@ -54,33 +49,6 @@ class Changed(Protocol):
     """Told of every change that matters; `urgent` when requests depend on it."""
 
     def __call__(self, *, urgent: bool) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one object. `serving` is the accepted version, `proven` the one that proxies acknowledged."""
-
-    raw: Mapping[str, Any]
-    where: str
-    generation: int
-    created: str
-    serving: Served | None = None
-    proven: Served | None = None
-    refusal: Refusal | None = None
-
-
-def key_of(raw: Mapping[str, Any]) -> ObjectKey | None:
-    """The key of an object as its author wrote it, if it has one."""
-    metadata = raw.get("metadata")
-    kind = raw.get("kind")
-    if not isinstance(metadata, Mapping) or not isinstance(kind, str) or kind not in kinds():
-        return None
-    name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
-    if not RESOURCES[kind].namespaced:
-        namespace = ""
-    if raw.get("apiVersion") != API_VERSION or not isinstance(name, str) or not isinstance(namespace, str):
-        return None
-    return ObjectKey(kind, namespace, name)
 
 
 @dataclass(slots=True)
@@ -219,73 +187,18 @@ class Store:
         if key is None:
             return  # it has no name to remember it by: the source reports it
         before = self.entries.get(key)
-        if before and _same(before.raw, seen.raw):
+        if before and same(before.raw, seen.raw):
             self.entries[key] = replace(before, where=seen.where)
             return
         self.entries[key] = self._entry(key, seen, before)
         self.changed(urgent=False)
 
     def _entry(self, key: ObjectKey, seen: Seen, before: Entry | None) -> Entry:
-        metadata = seen.raw["metadata"]
-        counted = before.generation + 1 if before else 1
-        generation = _given(metadata, "generation", int) or counted
-        stamped = _given(metadata, "creationTimestamp", str)
-        created = before.created if before else stamped or rfc3339(self.clock())
-        entry = Entry(seen.raw, seen.where, generation, created)
-        verdict = _accepted(seen.raw, generation, created)
         if before:
-            entry = replace(entry, serving=before.serving, proven=before.proven)
-        elif self.trusts_status:
-            entry = _recalled(key, entry)
-        if entry.refusal:
-            return entry
-        if not isinstance(verdict, Rejected):
-            return replace(entry, serving=verdict)
-        return replace(entry, refusal=Refusal(key, generation, verdict.reason, summary(verdict.problems)))
-
-
-def _recalled(key: ObjectKey, entry: Entry) -> Entry:
-    """With the version that served before this process began, and with what proxies said to the newest one since."""
-    told = remembered(key, entry.raw)
-    if told is None:
-        return entry
-    kept = _accepted({**entry.raw, "spec": told.serving.spec}, told.serving.generation, entry.created)
-    serving = None if isinstance(kept, Rejected) else kept
-    refusal = told.refusal if told.refusal and told.refusal.generation == entry.generation else None
-    return replace(entry, serving=serving, proven=serving, refusal=refusal)
-
-
-def _given(metadata: Mapping[str, Any], field: str, kind: type[T]) -> T | None:
-    """A field of metadata that nobody has checked yet."""
-    value = metadata.get(field)
-    return value if isinstance(value, kind) else None
+            return following(key, seen.raw, seen.where, before)
+        return first(key, seen.raw, seen.where, now=rfc3339(self.clock()), trusts_status=self.trusts_status)
 
 
 def rfc3339(moment: datetime) -> str:
     """As Kubernetes writes times: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Rejected(NamedTuple):
-    """Why a version may not serve."""
-
-    reason: str
-    problems: tuple[Problem, ...]
-
-
-def _accepted(raw: Mapping[str, Any], generation: int, created: str) -> Served | Rejected:
-    """The object, if it may serve."""
-    admission = admit(raw)
-    found = admission.object
-    if found is None:
-        return Rejected("Invalid", admission.problems)
-    problems = unsupported(found)
-    if problems:
-        return Rejected("UnsupportedValue", problems)
-    meta = msgspec.structs.replace(found.metadata, generation=generation, creation_timestamp=created)
-    return msgspec.structs.replace(found, metadata=meta)
-
-
-def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two versions are equal but for what the control plane itself writes."""
-    return {k: v for k, v in old.items() if k != "status"} == {k: v for k, v in new.items() if k != "status"}

@@ -18,8 +18,8 @@ from ..api.problems import Problem
 from ..api.structure import near
 from ..api.unsupported import unsupported
 from .documents import Document, FileProblem, documents
+from .entries import key_of
 from .files import duplicate, yaml_files
-from .store import key_of
 
 MAX_LISTED = 5
 
