@@ -91,7 +91,7 @@ class Pod:
         self.config.write(config_map(self.config.folder, self.token.folder, *authorities))
 
     def answer(self) -> bytes:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", "/stats/prometheus")
             response = connection.getresponse()
@@ -204,7 +204,7 @@ async def test_a_connection_lives_on_when_its_authority_is_trusted_no_more(plane
     await served(server)
     pod.trust(authority())
     serial = server.publish({FLEET: resources(*pod.resources[:1], route_table("edge", ADMIN_CLUSTER, ADMIN_CLUSTER))})
-    assert await server.acknowledged(serial, timeout_s=5)
+    assert await server.acknowledged(serial, timeout_s=60)
     assert plane.witness.events == [("connected", f"edge-{FLEET}-1")]
 
 

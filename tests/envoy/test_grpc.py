@@ -92,13 +92,12 @@ async def test_a_method_that_the_app_does_not_have_is_unimplemented(channel: Any
 
 
 async def test_a_stream_of_the_server_comes_piece_by_piece(channel: Any) -> None:
-    loop, came = asyncio.get_running_loop(), []
     call = channel.unary_stream(f"/{SERVICE}/Count")(b"5")
-    async for message in call:
-        came.append((message, loop.time()))
-    assert [message for message, _ in came] == [b"0", b"1", b"2", b"3", b"4"]
-    assert came[-1][1] - came[0][1] > 0.3, "they were not kept back until the end"
+    assert [message async for message in call] == [b"0", b"1", b"2", b"3", b"4"]
     assert await call.code() is grpc.StatusCode.OK
+    long = channel.unary_stream(f"/{SERVICE}/Count")(b"10000")
+    assert await anext(aiter(long)) == b"0", "they are not kept back until the end"
+    long.cancel()
 
 
 async def test_both_talk_in_turns_for_as_long_as_they_like(channel: Any) -> None:
@@ -119,8 +118,9 @@ async def test_a_deadline_ends_a_call_and_the_app_goes_on_with_others(channel: A
 
 
 async def test_many_calls_share_a_connection_and_none_waits_for_another(channel: Any) -> None:
-    held = [asyncio.ensure_future(channel.unary_unary(f"/{SERVICE}/Hold")(b"", timeout=5)) for _ in range(50)]
-    assert await asyncio.wait_for(channel.unary_unary(f"/{SERVICE}/Once")(b"now"), 2) == b"now"
+    held = [asyncio.ensure_future(channel.unary_unary(f"/{SERVICE}/Hold")(b"", timeout=600)) for _ in range(50)]
+    assert await channel.unary_unary(f"/{SERVICE}/Once")(b"now") == b"now"
+    assert not any(call.done() for call in held)
     for call in held:
         call.cancel()
     await asyncio.gather(*held, return_exceptions=True)
@@ -133,12 +133,15 @@ async def test_calls_beyond_concurrency_and_queue_are_unavailable(tmp_path: Path
     ):
         await channel.unary_unary(f"/{SERVICE}/Once")(b"")
         holds = [one.unary_unary(f"/{SERVICE}/Hold") for one in (channel, another)]
-        calls = [asyncio.ensure_future(holds[number % 2](b"", timeout=2)) for number in range(1 + queue(1) + 1)]
+        calls = [asyncio.ensure_future(holds[number % 2](b"", timeout=600)) for number in range(1 + queue(1) + 1)]
         await eventually(lambda: any(call.done() for call in calls))
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        said = sorted((one.code().name, one.details()) for one in answers if isinstance(one, grpc.aio.AioRpcError))
-        assert [code for code, _ in said] == ["DEADLINE_EXCEEDED"] * (1 + queue(1)) + ["UNAVAILABLE"]
-        assert said[-1][1] == BUSY
+        (refused,) = [call for call in calls if call.done()]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await refused
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, BUSY)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_a_long_stream_finishes_on_the_revision_on_which_it_began(tmp_path: Path) -> None:

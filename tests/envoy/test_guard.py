@@ -190,7 +190,7 @@ async def test_no_kind_of_request_passes_without(
 )
 async def test_a_client_of_grpc_is_told_in_its_own_words_and_no_more(sub: str, code: str, running: Guarded) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.guard.listen_port}") as channel:
-        call = channel.unary_unary("/shop.Cart/Get")(b"", metadata=bearer(token(KEYS.good, sub=sub)), timeout=5)
+        call = channel.unary_unary("/shop.Cart/Get")(b"", metadata=bearer(token(KEYS.good, sub=sub)), timeout=60)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
     assert caught.value.code() is grpc.StatusCode[code]
@@ -200,7 +200,7 @@ async def test_a_client_of_grpc_is_told_in_its_own_words_and_no_more(sub: str, c
 async def test_keys_are_asked_for_each_request_of_a_connection_of_http2(running: Guarded) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.guard.listen_port}") as channel:
         for key, code in [(KEYS.good, "UNIMPLEMENTED"), (KEYS.stranger, "UNAUTHENTICATED")] * 2:
-            call = channel.unary_unary("/x?status=404")(b"", metadata=bearer(token(key)), timeout=5)
+            call = channel.unary_unary("/x?status=404")(b"", metadata=bearer(token(key)), timeout=60)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
             assert caught.value.code() is grpc.StatusCode[code], "the app, which speaks no gRPC, has answered 404"

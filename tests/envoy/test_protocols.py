@@ -151,7 +151,7 @@ def frame(type: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 async def answered_headers(reader: asyncio.StreamReader) -> bytes:
     """The header block of the first HEADERS frame."""
     while True:
-        head = await asyncio.wait_for(reader.readexactly(9), 5)
+        head = await asyncio.wait_for(reader.readexactly(9), 60)
         payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
         if head[3] == 1:
             return payload[:8]

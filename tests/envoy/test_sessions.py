@@ -76,7 +76,7 @@ class Shop:
     async def published(self) -> None:
         self.controller.rebuild()
         assert self.controller.published
-        assert await self.controller.server.acknowledged(self.controller.published.serial, timeout_s=5)
+        assert await self.controller.server.acknowledged(self.controller.published.serial, timeout_s=60)
 
     async def ask(self, *, cookie: str = "", edge: int = 0) -> Answer:
         headers = [("cookie", cookie)] if cookie else []

@@ -37,7 +37,7 @@ from edgerun.translate.world import OriginObservation
 from local.gatehouse import TRUST_DOMAIN, Gatehouse
 from support.poll import eventually
 
-IMPATIENT = Timing(not_listening_s=0.5, first_pause_s=0.05, longest_pause_s=0.2, healthy_s=0.5, drain_s=3, grace_s=0.5)
+IMPATIENT = Timing(not_listening_s=0.5, first_pause_s=0.05, longest_pause_s=0.2, healthy_s=0.5, drain_s=600, grace_s=60)
 
 # Answers every request with $GREETING, or with what the function body given as `answer` returns.
 SERVER = """
@@ -183,7 +183,7 @@ async def housed(
             yield house
         finally:
             await house.origins.stop()
-            await asyncio.wait({tasks[1]}, timeout=10)
+            await asyncio.wait({tasks[1]}, timeout=60)
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,13 +2,15 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
 from edgerun.api.originservice import OriginService
 from edgerun.infra.local import procfs
 from edgerun.translate.phases import OriginPhase
-from local.harness import FIRST, PAY, SECOND, SERVER, House, ask, origin, revision, steadily
+from local.harness import FIRST, IMPATIENT, PAY, SECOND, SERVER, House, ask, housed, origin, revision, steadily
 from support.poll import eventually
 
 
@@ -57,16 +59,17 @@ async def test_a_request_that_is_under_way_when_its_revision_is_removed_is_finis
     await eventually(lambda: house.observed() is None)
     assert not asked.done()
     assert await asked == "hello"
-    await eventually(lambda: len(house.pids()) == 1, within_s=2)
+    await eventually(lambda: len(house.pids()) == 1)
 
 
-async def test_the_wait_for_connections_has_an_end(house: House) -> None:
-    house.apply(greeting("one"))
-    (endpoint,) = (await house.until_ready()).endpoints
-    _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
-    house.apply()
-    await eventually(lambda: not house.pids())
-    writer.close()
+async def test_the_wait_for_connections_has_an_end(tmp_path: Path) -> None:
+    async with housed(tmp_path, timing=replace(IMPATIENT, drain_s=1)) as house:
+        house.apply(greeting("one"))
+        (endpoint,) = (await house.until_ready()).endpoints
+        _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        house.apply()
+        await eventually(lambda: not house.pids())
+        writer.close()
 
 
 async def test_a_revision_that_crashes_leaves_the_one_before_serving(house: House) -> None:

@@ -87,7 +87,7 @@ async def serving(objects: World) -> AsyncIterator[Proxy]:
         try:
             serial = server.publish(with_secrets(translate(objects)))
             await eventually(lambda: len(server.proxies()) == 1)
-            assert await server.acknowledged(serial, timeout_s=20)
+            assert await server.acknowledged(serial, timeout_s=60)
             async with aiohttp.ClientSession() as session:
                 yield Proxy(objects.edge.port, objects.edge.probes_port, session)
         finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-TIMEOUT_S, MOMENT_S = 10, 0.3
+TIMEOUT_S, MOMENT_S = 60, 0.3
 
 
 def main() -> None:

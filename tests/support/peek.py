@@ -14,7 +14,7 @@ from pathlib import Path
 
 ADMIN = Path("/run/edgerun/admin.sock")
 ADMIN_PAGES = ("/config_dump?include_eds", "/clusters", "/listeners", "/server_info", "/stats", "/certs")
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 class _Admin(http.client.HTTPConnection):

@@ -42,7 +42,7 @@ class Envoy:
     def _get(self, path: str) -> str:
         connection = HTTPConnection("admin")
         connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(10)
+        connection.sock.settimeout(60)
         with closing(connection), connection.sock:
             connection.sock.connect(str(self.admin))
             connection.request("GET", path)

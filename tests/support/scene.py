@@ -157,7 +157,7 @@ async def under_load(server: ApiServer, client: Client, namespace: str) -> Async
             await scene.ready(kind, name)
         await scene.quiet()
         for host in ("web.example", "cart.example"):
-            running = load(scene.port, host=host, connections=1, max_seconds=600, timeout_s=5, pause_s=PAUSE_S)
+            running = load(scene.port, host=host, connections=1, max_seconds=600, pause_s=PAUSE_S)
             scene.loads.append(await stack.enter_async_context(running))
         yield scene
         for result in scene.loads:

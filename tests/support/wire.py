@@ -90,7 +90,7 @@ class Side:
 
     async def given(self, pair: Pair | None = None, bundle: str | None = None) -> None:
         """Publish other certificates, and return when Envoy has taken them."""
-        assert await self.server.acknowledged(self.give(pair, bundle), timeout_s=5)
+        assert await self.server.acknowledged(self.give(pair, bundle), timeout_s=60)
 
 
 @asynccontextmanager
@@ -172,7 +172,7 @@ def serial(pair: Pair) -> int:
 async def ask(port: int, tls: ssl.SSLContext) -> bytes:
     """What comes back to one request over TLS, b"" when nobody answers it."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
             writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
             answer = await reader.read()

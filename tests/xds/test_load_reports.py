@@ -224,9 +224,7 @@ async def test_who_reports_without_pause_is_read_at_our_pace(server: Server, add
 async def test_a_server_that_stops_sends_who_reports_away(address: str, ear: Ear) -> None:
     async with serving(address, ear) as server, reporting(address) as call:
         assert await call.read()
-        began = asyncio.get_running_loop().time()
-        await server.stop(grace_s=10)
-        assert asyncio.get_running_loop().time() - began < 5
+        await server.stop(grace_s=600)
         assert await ending(call) == grpc.StatusCode.UNAVAILABLE
     assert ear.now == {}
 

@@ -49,7 +49,7 @@ def running(folder: str, program: str) -> Iterator[tuple[subprocess.Popen[bytes]
 @pytest.mark.parametrize(("folder", "program", "path", "expected"), APPS.values(), ids=APPS.keys())
 def test_every_program_answers(folder: str, program: str, path: str, expected: bytes) -> None:
     with running(folder, program) as (_, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         for _ in range(3):
             connection.request("GET", path)
             response = connection.getresponse()
@@ -87,7 +87,7 @@ def whole(response: http.client.HTTPResponse) -> tuple[int, bytes]:
 
 def connected(port: int) -> http.client.HTTPConnection:
     """A connection that has carried a request, and so has surely been accepted."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/")
     assert whole(connection.getresponse())[0] == 200
     return connection

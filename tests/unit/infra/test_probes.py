@@ -67,7 +67,6 @@ async def test_who_does_not_accept_is_not_waited_for() -> None:
         port = deaf.getsockname()[1]
         with suppress(TimeoutError):
             while True:  # until its queue is full
-                _, writer = await asyncio.wait_for(asyncio.open_connection(ADDRESS, port), timeout=0.2)
-                stack.callback(writer.close)
+                stack.enter_context(socket.create_connection((ADDRESS, port), timeout=0.2))
         with pytest.raises(TimeoutError):
             await answers(ADDRESS, port, connect_s=0.1)

@@ -189,7 +189,7 @@ class TestGuards:
         house = House()
         async with at_work(house.controller.run(), "controller"):
             house.here(proxy("default", 10), proxy(GUARDS, 0))
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(60):
                 await house.controller.caught_up()
 
     async def test_an_edge_that_waits_for_its_secrets_is_waited_for(self) -> None:

@@ -60,7 +60,7 @@ async def test_it_stops_by_itself_at_the_number_of_requests() -> None:
 async def test_it_stops_by_itself_when_time_is_up() -> None:
     async with origin() as up, load(up.port, max_seconds=0.2) as result:
         await eventually(lambda: result.finished_s)
-        assert 0.1 < result.seconds < 2
+        assert result.seconds > 0.1
 
 
 async def test_statuses_other_than_the_expected_one_are_failures_but_no_transport_errors() -> None:

@@ -124,7 +124,7 @@ async def test_it_runs_as_a_process_of_its_own_and_ends_on_sigterm() -> None:
     received = await eventually(lambda: answer(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n"))
     assert b'"name": "alone"' in received
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1s", 1.0), ("250ms", 0.25), ("0.5", 0.5), ("0", 0.0)])
