@@ -142,9 +142,11 @@ class Envoy:
             self.outbox.append(subscription(type_url, *wanted, held=self.told[type_url]))
 
     def receive(self, response: Any) -> None:
-        bad = [one.name for one in response.resources if is_bad(one)]
+        # What it has unsubscribed from while this was on its way, it does not even read.
+        heard = [one for one in response.resources if one.name in self.wants.get(response.type_url, (one.name,))]
+        bad = [one.name for one in heard if is_bad(one)]
         partial = response.type_url in (CLUSTER, LISTENER)
-        for one in response.resources:
+        for one in heard:
             self.told[response.type_url].pop(one.name, None)
             if bad and not partial:
                 self.waiting.discard(one.name)  # with 503, and nothing helps it
