@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ..errors import SettingsError
-from ..runtime.local import LocalRuntime, running
+from ..runtime.local import READY_WITHIN_S, LocalRuntime, running
 from ..settings import GC_THRESHOLDS, LocalSettings
 from .console import Console
 from .tables import coloured
@@ -29,7 +29,7 @@ async def run(options: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     console = Console()
     async with running(settings, console) as runtime:
-        impatience = asyncio.get_running_loop().call_later(IMPATIENT_S, console.started)
+        impatience = asyncio.get_running_loop().call_later(IMPATIENT_S, _say_what_is_awaited, settings, console)
         await _until(stop, runtime.ready())
         impatience.cancel()
         console.started()
@@ -73,6 +73,11 @@ async def _tour(tour: Tour, settings: LocalSettings, console: Console) -> bool:
     verdict = f"{wrong} of {len(visits)} requests went wrong" if wrong else f"all {len(visits)} requests as expected"
     print(coloured(verdict, "red" if wrong else "green"), flush=True)
     return wrong > 0
+
+
+def _say_what_is_awaited(settings: LocalSettings, console: Console) -> None:
+    console.started()
+    print(f"what is Ready is served on {_edge_url(settings)}; the rest has {READY_WITHIN_S:g} s in all", flush=True)
 
 
 def _say_what_next(settings: LocalSettings, runtime: LocalRuntime) -> None:

@@ -54,11 +54,13 @@ class Board:
     _forgotten: set[ObjectKey] = field(default_factory=set)
 
     @property
-    def all_ready(self) -> bool:
-        """Whether there is no object that is not Ready. Of revisions those that matter are in their service's."""
-        lines = (line for key, line in self.lines.items() if key.kind != originrevision.KIND)
-        parts = (conditions.condition(line.status.conditions, ConditionType.READY) for line in lines)
-        return all(part is not None and part.status == "True" for part in parts)
+    def settled(self) -> bool:
+        """Whether every object is Ready or refused: a refused one becomes nothing without an edit. Of revisions those
+        that matter are in their service's."""
+        lines = [line for key, line in self.lines.items() if key.kind != originrevision.KIND]
+        return all(
+            _says(line, ConditionType.READY, "True") or _says(line, ConditionType.ACCEPTED, "False") for line in lines
+        )
 
     def publish(self, plan: Plan, serial: int) -> None:
         """From now on `plan` is what proxies should serve."""
@@ -118,6 +120,11 @@ _SHAPES: Mapping[str, type[Status]] = {
     originservice.KIND: OriginServiceStatus,
     originrevision.KIND: OriginRevisionStatus,
 }
+
+
+def _says(line: Line, aspect: ConditionType, wanted: str) -> bool:
+    found = conditions.condition(line.status.conditions, aspect)
+    return found is not None and found.status == wanted
 
 
 def as_document(status: Status) -> dict[str, Any]:

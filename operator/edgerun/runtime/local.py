@@ -87,11 +87,11 @@ class LocalRuntime:
         await self.edge.ready(LISTENING_WITHIN_S)
 
     async def ready(self) -> None:
-        """Return when the edge accepts requests and every object is Ready, or had its time to become it."""
+        """Return when the edge accepts requests and every object is Ready or refused, or had its time to become it."""
         await self.listening()
         try:
             async with asyncio.timeout(READY_WITHIN_S):
-                while not self.controller.board.all_ready:
+                while not self.controller.board.settled:
                     self._told.clear()
                     await self._told.wait()
         except TimeoutError:

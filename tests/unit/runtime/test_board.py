@@ -7,6 +7,7 @@ import msgspec
 
 from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.meta import ObjectKey
+from edgerun.api.problems import Refusal
 from edgerun.runtime.board import Board
 from edgerun.translate.plan import Plan
 from edgerun.translate.translator import translate
@@ -65,7 +66,14 @@ def test_a_new_generation_must_be_acknowledged_anew() -> None:
     assert programmed(here, WEB) == "False"
     proxies.acked = [6]
     assert here.refresh() == (WEB,)
-    assert here.all_ready
+    assert here.settled
+
+
+def test_what_is_refused_is_not_waited_for() -> None:
+    here, refusals = board(Proxies([5])), {WEB: Refusal(WEB, 2, "Invalid", "it is wrong")}
+    here.publish(translate(world(at(edge_route("web", rules=[{"respond": {}}]), 1), refusals=refusals)), 5)
+    here.refresh()
+    assert (programmed(here, WEB), here.settled) == ("False", True)
 
 
 def test_nothing_is_said_when_nothing_changed() -> None:
@@ -94,13 +102,13 @@ def test_a_route_is_ready_once_the_plan_in_which_its_origin_was_ready_is_acknowl
     web = edge_route("web", rules=[{"origins": [{"service": {"name": "cart"}}]}])
     here.publish(translate(world(web, cart)), 5)
     here.refresh()
-    assert (programmed(here, WEB), here.all_ready) == ("True", False)
+    assert (programmed(here, WEB), here.settled) == ("True", False)
     here.publish(translate(world(web, cart, observations={cart.key: ready()})), 6)
     here.refresh()
-    assert not here.all_ready, "no proxy has heard of the endpoint yet"
+    assert not here.settled, "no proxy has heard of the endpoint yet"
     proxies.acked = [6]
     here.refresh()
-    assert here.all_ready
+    assert here.settled
 
 
 def test_an_object_that_is_gone_is_said_once() -> None:
