@@ -18,7 +18,8 @@ from .tour import origin_name
 
 logger = logging.getLogger(__name__)
 REMEMBERED_REQUESTS = 10_000
-_REFUSALS, _FULL = ("jwt_authn_access_denied", "rbac_access_denied"), "UO"  # details and flags of a guard's own answers
+# Details and flags of a guard's own answers: what it refused, what the program did not answer, and what did not fit in.
+_OWN, _FULL = ("jwt_authn_access_denied", "rbac_access_denied", "upstream_reset_before_response_started"), "UO"
 _BEGINNING = ("Starting", "OriginNotReady", "NoProxies")  # reasons that a moment's patience may do away with
 
 
@@ -51,10 +52,10 @@ class Console:
             self._print(_request_line(entry))
 
     def guarded(self, name: str, entry: Mapping[str, Any]) -> None:
-        """The edge's line tells of each request; the guard has something to add when it was the one to refuse it."""
+        """The edge's line tells of each request; the guard has something to add when it was the one to answer."""
         logger.debug("guard of %s: %s", name, entry)
-        if entry.get("flags") == _FULL or str(entry.get("details")).startswith(_REFUSALS):
-            self._print(_refusal_line(name, entry))
+        if entry.get("flags") == _FULL or str(entry.get("details")).startswith(_OWN):
+            self._print(_guard_line(name, entry))
 
     def status(self, key: ObjectKey, status: Status | None) -> None:
         if key.kind == originrevision.KIND:
@@ -155,7 +156,7 @@ def _revision_name(cluster: str) -> str:
     return f"{found.namespace}/{found.name}" if found else origin_name(cluster)
 
 
-def _refusal_line(name: str, entry: Mapping[str, Any]) -> str:
+def _guard_line(name: str, entry: Mapping[str, Any]) -> str:
     """`shop/cart-00001 guard | 403 to system:serviceaccount:blog:default for GET /cart (rbac_access_denied...)`."""
     caller, asked = entry.get("caller") or "a caller not known", f"{entry.get('method')} {entry.get('path')}"
     return (

@@ -45,10 +45,14 @@ def test_of_what_a_guard_lets_through_the_line_of_the_edge_is_enough(
             {"status": 503, "details": "upstream_reset_before_response_started{overflow}", "flags": "UO"},
             f"503 to {CALLER} for GET /cart (upstream_reset_before_response_started{{overflow}})",
         ),
+        (
+            {"status": 502, "details": "upstream_reset_before_response_started{protocol_error}", "flags": "UPE"},
+            f"502 to {CALLER} for GET /cart (upstream_reset_before_response_started{{protocol_error}})",
+        ),
     ],
-    ids=["no invoker", "no credential", "too many at once"],
+    ids=["no invoker", "no credential", "too many at once", "the program does not speak HTTP"],
 )
-def test_a_guard_that_refuses_a_request_says_to_whom_and_why(
+def test_a_guard_that_answers_a_request_itself_says_to_whom_and_why(
     capsys: pytest.CaptureFixture[str], others: dict[str, Any], said: str
 ) -> None:
     Console().guarded("shop/cart", entry(**others))
