@@ -216,6 +216,8 @@ def _done(seen: Seen) -> str:
     newest, percent = seen.status.latest_ready_revision_name, seen.rollout.percent
     if not percent:
         has = ", ".join(f"{one.revision_name} {one.percent} %" for one in seen.status.traffic if one.percent)
+        if seen.percent(newest):
+            return f"spec.traffic leads to {has}"
         return f"{newest} is ready and gets nothing, for spec.traffic leads elsewhere: {has}"
     return f"{newest} has all requests" if percent == 100 else f"{newest} has its {percent} % of all requests"
 

@@ -184,6 +184,11 @@ def test_what_is_too_long_for_a_table_stands_below_in_full() -> None:
             f"{TWO} is ready and gets nothing, for spec.traffic leads elsewhere: {ONE} 100 %",
         ),
         (
+            told(revision(ONE), revision(TWO), rollout={"goal": TWO}, traffic=shares(cart_00001=60, cart_00002=40)),
+            Stage.DONE,
+            f"spec.traffic leads to {ONE} 60 %, {TWO} 40 %",
+        ),
+        (
             told(revision(ONE), revision(TWO), rollout={"goal": TWO, "shares": shares(cart_00002=20)}),
             Stage.DONE,
             f"{TWO} has its 20 % of all requests",
