@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ import pytest
 import yaml
 from aiohttp import web
 
-from edgerun import cli
 from edgerun.api.meta import ObjectKey
 from edgerun.credentials.keyring import POLICY, UNKNOWN, Evidence, advance, rotate
 from edgerun.credentials.keys import KeySet, Phase, new_private
 from edgerun.credentials.keystore import changed
-from edgerun.infra.kubernetes.client import Client, Object, access
+from edgerun.infra.kubernetes.client import Client, Object
 from edgerun.infra.kubernetes.vault import SecretVault
-from support.apiserver import ApiServer, kubeconfig
+from support.apiserver import ApiServer
+from support.commands import InCluster
 from support.faults import FaultyApi, Passing
 from support.poll import eventually
 
@@ -27,33 +27,9 @@ SECRET = "edgerun-keys"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The command, as it is typed, against one installation."""
-
-    kubeconfig: Path
-    namespace: str
-    captured: pytest.CaptureFixture[str]
-
-    async def __call__(self, *words: str) -> Said:
-        code = await self.ran(*words)
-        return Said(code, *self.captured.readouterr())
-
-    async def ran(self, *words: str) -> int:
-        where = ("--namespace", self.namespace, "--kubeconfig", str(self.kubeconfig))
-        return await asyncio.to_thread(cli.main, ["keys", words[0], *where, *words[1:]])
-
-
 @pytest.fixture
-def keys(server: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> Keys:
-    return Keys(server.kubeconfig, namespace, capsys)
+def keys(server: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> InCluster:
+    return InCluster("keys", server.kubeconfig, namespace, capsys)
 
 
 @pytest.fixture
@@ -82,7 +58,7 @@ def phases(keys: KeySet) -> list[str]:
     return [key.phase.name for key in keys.keys]
 
 
-async def test_keys_are_listed_and_no_private_half_is(keys: Keys, vault: SecretVault) -> None:
+async def test_keys_are_listed_and_no_private_half_is(keys: InCluster, vault: SecretVault) -> None:
     there = await stored(vault)
     said = await keys("list")
     assert said.code == 0
@@ -94,7 +70,7 @@ async def test_keys_are_listed_and_no_private_half_is(keys: Keys, vault: SecretV
 
 
 async def test_what_is_due_is_worked_out_from_the_operators_own_flags(
-    keys: Keys, vault: SecretVault, client: Client, namespace: str
+    keys: InCluster, vault: SecretVault, client: Client, namespace: str
 ) -> None:
     await client.create(deployment(namespace, "--key-interval=1h30m"))
     said = await keys("list")
@@ -116,7 +92,7 @@ def deployment(namespace: str, *flags: str) -> Object:
     }
 
 
-async def test_a_rotation_is_a_wish_that_an_operator_fulfils(keys: Keys, vault: SecretVault) -> None:
+async def test_a_rotation_is_a_wish_that_an_operator_fulfils(keys: InCluster, vault: SecretVault) -> None:
     signing, published = (await stored(vault)).keys
     said = await keys("rotate")
     assert said.code == 0
@@ -129,7 +105,7 @@ async def test_a_rotation_is_a_wish_that_an_operator_fulfils(keys: Keys, vault: 
     assert (there.rotate, there.signing.kid) == (False, published.kid)
 
 
-async def test_who_waits_hears_when_another_key_signs(keys: Keys, vault: SecretVault) -> None:
+async def test_who_waits_hears_when_another_key_signs(keys: InCluster, vault: SecretVault) -> None:
     waiting = asyncio.create_task(keys("rotate", "--wait"))
 
     async def asked_for() -> bool:
@@ -143,14 +119,14 @@ async def test_who_waits_hears_when_another_key_signs(keys: Keys, vault: SecretV
     assert (said.code, said.out.splitlines()[-1]) == (0, f"{there.signing.kid} signs")
 
 
-async def test_who_waits_in_vain_is_told_so(keys: Keys, vault: SecretVault) -> None:
+async def test_who_waits_in_vain_is_told_so(keys: InCluster, vault: SecretVault) -> None:
     said = await keys("rotate", "--wait", "--timeout", "0.2")
     assert said.code == 1
     assert "still signs; the wish stays" in said.err
     assert (await stored(vault)).rotate
 
 
-async def test_a_revoked_key_is_over_and_the_next_one_signs(keys: Keys, vault: SecretVault) -> None:
+async def test_a_revoked_key_is_over_and_the_next_one_signs(keys: InCluster, vault: SecretVault) -> None:
     signing, published = (await stored(vault)).keys
     said = await keys("revoke", signing.kid[:10] if signing.kid[0] != "-" else signing.kid, "--yes")
     assert said.code == 0
@@ -164,7 +140,7 @@ async def test_a_revoked_key_is_over_and_the_next_one_signs(keys: Keys, vault: S
     assert await stored(vault) == there
 
 
-async def test_nothing_is_revoked_unless_somebody_confirms(keys: Keys, vault: SecretVault) -> None:
+async def test_nothing_is_revoked_unless_somebody_confirms(keys: InCluster, vault: SecretVault) -> None:
     before = await stored(vault)
     said = await keys("revoke", before.keys[0].kid)
     assert said.code == 2
@@ -175,7 +151,7 @@ async def test_nothing_is_revoked_unless_somebody_confirms(keys: Keys, vault: Se
     assert await stored(vault) == before
 
 
-async def test_two_who_revoke_different_keys_at_once_both_do(keys: Keys, vault: SecretVault) -> None:
+async def test_two_who_revoke_different_keys_at_once_both_do(keys: InCluster, vault: SecretVault) -> None:
     signing, published = (await stored(vault)).keys
     codes = await asyncio.gather(*(keys.ran("revoke", one.kid, "--yes") for one in (signing, published)))
     assert codes == [0, 0]
@@ -186,9 +162,9 @@ async def test_two_who_revoke_different_keys_at_once_both_do(keys: Keys, vault: 
 
 
 async def test_what_somebody_else_writes_meanwhile_is_not_lost(
-    vault: SecretVault, faulty: FaultyApi, namespace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    keys: InCluster, vault: SecretVault, faulty: FaultyApi, tmp_path: Path
 ) -> None:
-    keys = Keys(kubeconfig(tmp_path / "kubeconfig", faulty.address), namespace, capsys)
+    through = keys.at(faulty.address, tmp_path)
     signing, published = (await stored(vault)).keys
     first_of_all = True
 
@@ -200,7 +176,7 @@ async def test_what_somebody_else_writes_meanwhile_is_not_lost(
         return await passing()
 
     faulty.tamper = rotated_first
-    assert (await keys("revoke", signing.kid, "--yes")).code == 0
+    assert (await through("revoke", signing.kid, "--yes")).code == 0
     there = await stored(vault)
     [revoked] = there.at(Phase.REVOKED)
     assert revoked.kid == signing.kid
@@ -210,7 +186,7 @@ async def test_what_somebody_else_writes_meanwhile_is_not_lost(
 
 
 async def test_what_others_have_put_on_the_secret_stays(
-    keys: Keys, vault: SecretVault, client: Client, namespace: str
+    keys: InCluster, vault: SecretVault, client: Client, namespace: str
 ) -> None:
     before = await client.get(ObjectKey("Secret", namespace, SECRET))
     labelled = {**before, "metadata": {**before["metadata"], "labels": {"backup": "never"}}}
@@ -223,7 +199,7 @@ async def test_what_others_have_put_on_the_secret_stays(
 
 @pytest.mark.parametrize("words", [("list",), ("rotate",), ("revoke", "a", "--yes")])
 async def test_where_no_operator_is_installed_nothing_is_made(
-    keys: Keys, client: Client, namespace: str, words: tuple[str, ...]
+    keys: InCluster, client: Client, namespace: str, words: tuple[str, ...]
 ) -> None:
     said = await keys(*words)
     assert said.code == 2
@@ -233,7 +209,7 @@ async def test_where_no_operator_is_installed_nothing_is_made(
 
 
 async def test_a_secret_that_cannot_be_read_is_left_alone_and_not_shown(
-    keys: Keys, client: Client, namespace: str
+    keys: InCluster, client: Client, namespace: str
 ) -> None:
     vault = SecretVault(client, namespace, SECRET)
     await vault.write({"keys.json": b"-----BEGIN PRIVATE KEY----- oops"}, "")
@@ -247,11 +223,8 @@ async def test_a_secret_that_cannot_be_read_is_left_alone_and_not_shown(
     assert b"oops" in found[0]["keys.json"]
 
 
-async def test_an_unreachable_cluster_is_told_with_the_way_out(
-    keys: Keys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    nowhere = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")
-    said = await Keys(nowhere, keys.namespace, capsys)("list")
+async def test_an_unreachable_cluster_is_told_with_the_way_out(keys: InCluster, tmp_path: Path) -> None:
+    said = await keys.at("http://127.0.0.1:1", tmp_path)("list")
     assert said.code == 2
     assert "see what `kubectl cluster-info` says, or choose another cluster with --kubeconfig FILE" in said.err
 
@@ -265,21 +238,20 @@ async def test_an_unreachable_cluster_is_told_with_the_way_out(
     ids=["unknown", "without rights"],
 )
 async def test_who_may_not_is_told_who_can_change_that(
-    keys: Keys, tmp_path: Path, capsys: pytest.CaptureFixture[str], user: dict[str, str], way: str
+    keys: InCluster, tmp_path: Path, user: dict[str, str], way: str
 ) -> None:
-    url = (await access(keys.kubeconfig)).server
-    said = await Keys(kubeconfig(tmp_path / "kubeconfig", url, **user), keys.namespace, capsys)("list")
+    said = await (await keys.by(user, tmp_path))("list")
     assert said.code == 2
     assert way.format(keys.namespace) in said.err
 
 
-async def test_a_context_can_be_chosen(keys: Keys, vault: SecretVault, tmp_path: Path) -> None:
+async def test_a_context_can_be_chosen(keys: InCluster, vault: SecretVault, tmp_path: Path) -> None:
     given: Any = yaml.safe_load(keys.kubeconfig.read_text())
     [context] = given["contexts"]
     given["contexts"] = [{**context, "name": "right"}, {"name": "wrong", "context": {"cluster": "no", "user": "no"}}]
     given["current-context"] = "wrong"
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(given))
-    chosen = Keys(path, keys.namespace, keys.captured)
+    chosen = replace(keys, kubeconfig=path)
     assert (await chosen("list", "--context", "right")).code == 0
     assert (await chosen("list")).code == 2

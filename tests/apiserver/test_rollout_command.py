@@ -1,22 +1,22 @@
 """`edgerun rollout` against a real API server: what it reads, what it writes, and beside others who write."""
 
-import asyncio
+import functools
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from edgerun import cli
 from edgerun.api import API_VERSION
 from edgerun.api.meta import ObjectKey
 from edgerun.errors import NotFoundError
-from edgerun.infra.kubernetes.client import Client, Object, access
+from edgerun.infra.kubernetes.client import Client, Object
 from edgerun.translate.revisions.wishes import ORDER
 from support import chart
-from support.apiserver import ApiServer, kubeconfig
+from support.apiserver import ApiServer
+from support.commands import InCluster, Said, until
 from support.edits import edited
 from support.faults import FaultyApi, Passing
 from support.poll import eventually
@@ -28,30 +28,9 @@ TEMPLATE = {"spec": {"containers": [{"image": "cart:1"}]}}
 READY = {"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """The command, as it is typed, about the OriginService `cart`."""
-
-    kubeconfig: Path
-    namespace: str
-    captured: pytest.CaptureFixture[str]
-
-    async def __call__(self, action: str, *words: str, name: str = "cart") -> Said:
-        where = ("--namespace", self.namespace, "--kubeconfig", str(self.kubeconfig))
-        code = await asyncio.to_thread(cli.main, ["rollout", action, name, *where, *words])
-        return Said(code, *self.captured.readouterr())
-
-
 @pytest.fixture
-def rollout(server: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> Rollout:
-    return Rollout(server.kubeconfig, namespace, capsys)
+def rollout(server: ApiServer, namespace: str, capsys: pytest.CaptureFixture[str]) -> InCluster:
+    return InCluster("rollout", server.kubeconfig, namespace, capsys, "cart")
 
 
 async def written(client: Client, kind: str, namespace: str, name: str, *, spec: Object, status: Object) -> None:
@@ -89,7 +68,7 @@ async def rolling(client: Client, namespace: str) -> ObjectKey:
     return ObjectKey("OriginService", namespace, "cart")
 
 
-async def test_the_status_is_read_from_the_service_and_its_revisions(rollout: Rollout, rolling: ObjectKey) -> None:
+async def test_the_status_is_read_from_the_service_and_its_revisions(rollout: InCluster, rolling: ObjectKey) -> None:
     said = await rollout("status")
     assert said.code == 0, said.err
     _, newest, oldest = said.out.splitlines()[:3]
@@ -100,7 +79,7 @@ async def test_the_status_is_read_from_the_service_and_its_revisions(rollout: Ro
 
 @pytest.mark.parametrize("verb", ["undo", "promote"])
 async def test_an_order_is_an_annotation_beside_those_of_others(
-    rollout: Rollout, rolling: ObjectKey, client: Client, verb: str
+    rollout: InCluster, rolling: ObjectKey, client: Client, verb: str
 ) -> None:
     await edited(client, rolling, lambda found: found["metadata"].update(annotations={"team": "blue"}))
     before = await client.get(rolling)
@@ -114,7 +93,7 @@ async def test_an_order_is_an_annotation_beside_those_of_others(
 
 
 async def test_all_requests_are_led_to_a_revision_by_one_edit_and_tags_stay(
-    rollout: Rollout, rolling: ObjectKey, client: Client
+    rollout: InCluster, rolling: ObjectKey, client: Client
 ) -> None:
     said = await rollout("undo", "--to", ONE)
     assert said.code == 0, said.err
@@ -126,9 +105,9 @@ async def test_all_requests_are_led_to_a_revision_by_one_edit_and_tags_stay(
 
 
 async def test_what_somebody_else_writes_meanwhile_is_not_lost(
-    rolling: ObjectKey, client: Client, faulty: FaultyApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rollout: InCluster, rolling: ObjectKey, client: Client, faulty: FaultyApi, tmp_path: Path
 ) -> None:
-    through = Rollout(kubeconfig(tmp_path / "kubeconfig", faulty.address), rolling.namespace, capsys)
+    through = rollout.at(faulty.address, tmp_path)
     writes = 0
 
     async def labelled_first(request: web.Request, passing: Passing) -> web.Response:
@@ -145,8 +124,8 @@ async def test_what_somebody_else_writes_meanwhile_is_not_lost(
     assert (writes, metadata["labels"], metadata["annotations"][ORDER]) == (2, {"team": "blue"}, f"undo/{TWO}")
 
 
-async def test_what_there_is_not_is_told_with_what_there_is(rollout: Rollout, rolling: ObjectKey) -> None:
-    said = await rollout("status", name="card")
+async def test_what_there_is_not_is_told_with_what_there_is(rollout: InCluster, rolling: ObjectKey) -> None:
+    said = await replace(rollout, name="card")("status")
     assert said.code == 2
     assert f"there is no OriginService {rolling.namespace}/card; in that namespace there are: cart." in said.err
     said = await rollout("promote", "--revision", "cart-00009")
@@ -154,11 +133,8 @@ async def test_what_there_is_not_is_told_with_what_there_is(rollout: Rollout, ro
     assert f"{rolling.namespace}/cart has no revision 'cart-00009'; there are: {TWO}, {ONE}" in said.err
 
 
-async def test_an_unreachable_cluster_is_told_with_the_way_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    nowhere = kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")
-    said = await Rollout(nowhere, "shop", capsys)("status")
+async def test_an_unreachable_cluster_is_told_with_the_way_out(rollout: InCluster, tmp_path: Path) -> None:
+    said = await rollout.at("http://127.0.0.1:1", tmp_path)("status")
     assert said.code == 2
     assert "see what `kubectl cluster-info` says, or choose another cluster with --kubeconfig FILE" in said.err
 
@@ -172,46 +148,37 @@ async def test_an_unreachable_cluster_is_told_with_the_way_out(
     ids=["unknown", "without rights"],
 )
 async def test_who_may_not_is_told_who_can_change_that(
-    rollout: Rollout, tmp_path: Path, capsys: pytest.CaptureFixture[str], user: dict[str, str], way: str
+    rollout: InCluster, tmp_path: Path, user: dict[str, str], way: str
 ) -> None:
-    url = (await access(rollout.kubeconfig)).server
-    said = await Rollout(kubeconfig(tmp_path / "kubeconfig", url, **user), rollout.namespace, capsys)("undo")
+    said = await (await rollout.by(user, tmp_path))("undo")
     assert said.code == 2
     assert way.format(rollout.namespace) in said.err
 
 
 @pytest.mark.envoy
 async def test_an_operator_does_what_is_ordered_and_no_request_is_lost(
-    server: ApiServer, client: Client, namespace: str, capsys: pytest.CaptureFixture[str]
+    server: ApiServer, client: Client, namespace: str, rollout: InCluster
 ) -> None:
     if reason := chart.missing():
         pytest.skip(f"nobody installs the chart: {reason}")
     async with under_load(server, client, namespace) as scene:
-        rollout = Rollout(server.kubeconfig, scene.place.shop, capsys)
+        rollout = replace(rollout, namespace=scene.place.shop)
         await changed(scene)
         await pod(scene, TWO)
-        await until(rollout, f"{TWO} has 1 of 100 %")
+        await told(rollout, f"{TWO} has 1 of 100 %")
         assert (await rollout("undo")).code == 0
-        said = await until(rollout, f"! {TWO} was rolled back: it was undone by hand; {ONE} serves instead")
+        said = await told(rollout, f"! {TWO} was rolled back: it was undone by hand; {ONE} serves instead")
         assert said.code == 1
         assert (await rollout("promote", "--revision", TWO)).code == 0
-        said = await until(rollout, f"{TWO} has all requests")
+        said = await told(rollout, f"{TWO} has all requests")
         assert said.code == 0
         assert (await rollout("undo", "--to", ONE)).code == 0
-        await until(rollout, f"{TWO} is ready and gets nothing, for spec.traffic leads elsewhere: {ONE} 100 %")
+        await told(rollout, f"{TWO} is ready and gets nothing, for spec.traffic leads elsewhere: {ONE} 100 %")
 
 
-async def until(rollout: Rollout, text: str) -> Said:
+async def told(rollout: InCluster, text: str) -> Said:
     """The status, as soon as it says that."""
-    found: list[Said] = []
-
-    async def said() -> bool:
-        found.append(await rollout("status"))
-        assert text in found[-1].out, found[-1]
-        return True
-
-    await eventually(said, within_s=WITHIN_S, step_s=0.2)
-    return found[-1]
+    return await until(functools.partial(rollout, "status"), text, within_s=WITHIN_S, step_s=0.2)
 
 
 async def changed(scene: Scene) -> None:

@@ -1,14 +1,13 @@
 """`edgerun rollout`, as it is typed, against a running `edgerun local`."""
 
-import asyncio
+import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from edgerun import cli
-from support.poll import eventually
+from support.commands import Said, typed, until
 from support.standalone import Standalone, standalone
 
 pytestmark = pytest.mark.envoy
@@ -40,13 +39,6 @@ def app(version: int, *, duration: str = "0s", command: str = WORKS) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rollout:
     """The command, about one instance."""
 
@@ -55,20 +47,11 @@ class Rollout:
 
     async def __call__(self, action: str, *words: str, name: str = "app", namespace: str = "shop") -> Said:
         where = ("-n", namespace, "-d", str(self.instance.directory))
-        code = await asyncio.to_thread(cli.main, ["rollout", action, name, *where, *words])
-        return Said(code, *self.captured.readouterr())
+        return await typed(self.captured, "rollout", action, name, *where, *words)
 
     async def until(self, text: str) -> Said:
         """The status, as soon as it says that."""
-        found: list[Said] = []
-
-        async def said() -> bool:
-            found.append(await self("status"))
-            assert text in found[-1].out, found[-1]
-            return True
-
-        await eventually(said)
-        return found[-1]
+        return await until(functools.partial(self, "status"), text)
 
 
 @pytest.fixture
@@ -183,5 +166,5 @@ async def test_what_there_is_not_is_told_with_what_there_is(rollout: Rollout) ->
 
 
 async def test_a_folder_that_nobody_serves_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = await asyncio.to_thread(cli.main, ["rollout", "status", "app", "-d", str(tmp_path)])
-    assert (code, f"no `edgerun local` is running on {tmp_path}" in capsys.readouterr().err) == (2, True)
+    said = await typed(capsys, "rollout", "status", "app", "-d", str(tmp_path))
+    assert (said.code, f"no `edgerun local` is running on {tmp_path}" in said.err) == (2, True)
