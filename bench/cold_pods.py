@@ -4,11 +4,13 @@ container in a pod that somebody makes by hand. Run with `missing` or `measured`
 The cluster is one of its own making, in a folder of its own, and gone afterwards, also when something fails. When a
 Deployment is given a replica, watches tell; all else that happens within the pod its program tells. A start by hand
 begins when its pod is there, so that the command which makes it takes no part.
-Trap: an origin falls asleep a window after its last request. So many are put to sleep together, and woken one by one.
+Trap: an origin falls asleep a window after its last request, so many are put to sleep together, and woken one by one.
+And a kubelet looks at its containers once a second. So no start begins at a moment that the one before has chosen.
 """
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from typing import Any
 
 import starts
 from documents import document
-from starts import APP, KINDS, MOST, SCALING, Found, Start, asked, command, names, together
+from starts import APP, KINDS, MOST, SCALING, Start, asked, command, names, together
 from tools import builds
 
 from edgerun.translate.labels import ORIGIN_SERVICE
@@ -39,7 +41,7 @@ from support.shop import Shop, edge_route
 
 IMAGE = "edgerun.dev/edgerun:dev"
 WITHIN_S = 120.0
-_ASLEEP_WITHIN_S = 300.0
+_ASLEEP_WITHIN_S = _READY_WITHIN_S = 300.0
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 _COMMAND = command("python3", f"/cold/{APP.name}")
 _VOLUMES = [{"name": "cold", "configMap": {"name": "cold"}}]
@@ -49,10 +51,11 @@ _numbers = count()  # of pods made by hand: no name comes again
 
 @dataclass(slots=True)
 class Seen:
-    """What watches have told, by OriginService or pod made by hand: when a replica was wanted, and the pods' addresses,
-    "" where there is none yet."""
+    """What watches have told, by OriginService or pod made by hand: when a replica was wanted, and had an address; and
+    the pods' addresses, "" where there is none yet."""
 
     wanted: dict[str, float] = field(default_factory=dict)
+    addressed: dict[str, float] = field(default_factory=dict)
     pods: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def see(self, change: str, seen: Mapping[str, Any]) -> None:
@@ -67,12 +70,19 @@ class Seen:
         else:
             self._want(name, 1)
             pods[name] = seen.get("status", {}).get("podIP", "")
+            if pods[name]:
+                self.addressed.setdefault(owner, time.time())
 
     def _want(self, owner: str, replicas: int) -> None:
         if replicas:
             self.wanted.setdefault(owner, time.time())
         else:
             self.wanted.pop(owner, None)
+
+    def forget(self, owners: Sequence[str]) -> None:
+        """When they had their addresses before."""
+        for one in owners:
+            self.addressed.pop(one, None)
 
     def awake(self, owners: Sequence[str]) -> list[str]:
         return [one for one in owners if one in self.wanted or self.pods.get(one)]
@@ -93,6 +103,8 @@ class Place:
     def woken(self, edge: Address, names: Sequence[str]) -> list[Start]:
         """The first requests of these, at once."""
         self.asleep(names)
+        self.seen.forget(names)
+        any_time()
         return together([partial(self._woken, edge, name) for name in names])
 
     def _woken(self, edge: Address, name: str) -> Start:
@@ -104,6 +116,7 @@ class Place:
         """Pods, as many as there are names, at once; and gone again."""
         made = [f"by-hand-{next(_numbers)}" for _ in names]
         listed = {"apiVersion": "v1", "kind": "List", "items": [pod(name, of_a_pod_by_hand()) for name in made]}
+        any_time()
         with ThreadPoolExecutor(1) as hand:
             making = hand.submit(self.shop.kubectl, "create", "--filename=-", stdin=json.dumps(listed))
             found = together([partial(self._by_hand, name) for name in made])
@@ -127,9 +140,14 @@ class Place:
             write=self.seen.wanted[name],
             start=answer.began,
             listen=answer.listened,
+            address=max(answer.listened, self.seen.addressed[name]),
             forward=answer.asked,
             answer=answer.answered,
         )
+
+
+def any_time() -> None:
+    time.sleep(random.uniform(0, 1))
 
 
 def missing() -> str:
@@ -141,15 +159,13 @@ def measured() -> list[dict[str, Any]]:
     """A row for each kind and number at once."""
     for ending in _ENDINGS:
         signal.signal(ending, end)
-    found: Found = {}
-    with cluster() as kubeconfig, installed(kubeconfig, IMAGE) as release:
-        for kind, guard in KINDS.items():
-            with namespace() as kubectl, watched(Shop.of(kubectl)) as place:
-                say(f"{MOST} origins {kind}, each up once")
-                opened(place.shop, guard)
-                with release.edge() as edge:
-                    starts.in_turns(found, kind, place.by_hand, partial(place.woken, edge))
-    return starts.rows(found)
+    with ExitStack() as stack:
+        release = stack.enter_context(installed(stack.enter_context(cluster()), IMAGE))
+        place = stack.enter_context(watched(Shop.of(stack.enter_context(namespace()))))
+        starts.say(f"{MOST * len(KINDS)} origins become ready")
+        opened(place.shop)
+        edge = stack.enter_context(release.edge())
+        return starts.rows(starts.in_turns(place.by_hand, partial(place.woken, edge)))
 
 
 def end(*_: object) -> None:
@@ -164,7 +180,7 @@ def cluster() -> Iterator[Path]:
     """Its kubeconfig, which tools/cluster finds by KUBECONFIG. Edgerun's image is there."""
     with TemporaryDirectory(prefix="edgerun-bench-") as parent, ExitStack() as stack:
         folder = Path(parent, "cluster")
-        say("the image is built, and a cluster comes up")
+        starts.say("the image is built, and a cluster comes up")
         archive = told(TOOLS / "image" / "build").strip()
         stack.callback(tool, "down", folder)
         kubeconfig = tool("up", folder).strip()
@@ -173,19 +189,28 @@ def cluster() -> Iterator[Path]:
         yield Path(kubeconfig)
 
 
-def opened(shop: Shop, guard: str) -> None:
+def opened(shop: Shop) -> None:
     """All objects, once all are Ready."""
-    objects = [one for name in names() for one in (service(name, guard), edge_route(name, shop.host(name), name))]
-    program = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cold"}}
-    shop.apply(program | {"data": {APP.name: APP.read_text()}}, *objects)
-    for one in objects:
-        shop.until(one["kind"], one["metadata"]["name"], "True")
+    program = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "cold"},
+        "data": {APP.name: APP.read_text()},
+    }
+    guards = {name: guard for kind, guard in KINDS.items() for name in names(kind)}
+    services = [service(name, guard) for name, guard in guards.items()]
+    routes = [edge_route(name, shop.host(name), name) for name in guards]
+    listed = {"apiVersion": "v1", "kind": "List", "items": [program, *services, *routes]}
+    shop.kubectl("create", "--filename=-", stdin=json.dumps(listed))
+    ready = ("--for=condition=Ready", f"--timeout={_READY_WITHIN_S:.0f}s")
+    shop.kubectl("wait", "originservices,edgeroutes", "--all", *ready)
 
 
 def service(name: str, guard: str) -> dict[str, Any]:
     container = {"image": IMAGE, "imagePullPolicy": "Never", "command": _COMMAND, "volumeMounts": _MOUNTS}
     pod = {"securityContext": {"runAsNonRoot": True}, "volumes": _VOLUMES, "containers": [container]}
-    return document("OriginService", name, {"guard": guard, "scaling": SCALING, "template": {"spec": pod}})
+    template = {"spec": {**pod, "terminationGracePeriodSeconds": 1}}  # the program is deaf to signals
+    return document("OriginService", name, {"guard": guard, "scaling": SCALING, "template": template})
 
 
 def of_a_pod_by_hand() -> dict[str, Any]:
@@ -203,20 +228,19 @@ def watched(shop: Shop) -> Iterator[Place]:
         for path in paths:
             command = [str(TOOLS / "cluster" / "kubectl"), "get", "--raw", f"{path}?watch=true"]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            reading = threading.Thread(target=_read, args=(process, seen), daemon=True)
+            stack.callback(reading.join)
             stack.callback(process.kill)
-            threading.Thread(target=_read, args=(process, seen), daemon=True).start()
+            reading.start()
         yield Place(shop, seen)
 
 
 def _read(process: subprocess.Popen[str], seen: Seen) -> None:
     assert process.stdout
     for line in process.stdout:
-        told = json.loads(line)
-        seen.see(told["type"], told["object"])
-
-
-def say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)
+        if line.endswith("\n"):  # the last one is cut off where the watch is ended
+            told = json.loads(line)
+            seen.see(told["type"], told["object"])
 
 
 if __name__ == "__main__":

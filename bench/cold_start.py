@@ -21,7 +21,7 @@ import starts
 import yaml
 from documents import document
 from instance import Instance, free_port, serving
-from starts import APP, KINDS, MOST, SAMPLES, SCALING, Found, Start, asked, command, names, together
+from starts import APP, KINDS, MOST, SAMPLES, SCALING, Start, asked, command, names, together
 
 __all__ = ["SAMPLES", "measured", "missing"]
 _ASLEEP_WITHIN_S = 180.0
@@ -37,17 +37,14 @@ def missing() -> str:
 
 def measured() -> list[dict[str, Any]]:
     """A row for each kind and number at once."""
-    found: Found = {}
-    for kind, guard in KINDS.items():
-        with serving(objects(guard)) as instance:
-            asleep(instance)
-            starts.in_turns(found, kind, by_hand, partial(woken, instance))
-    return starts.rows(found)
+    with serving(objects()) as instance:
+        asleep(instance)
+        return starts.rows(starts.in_turns(by_hand, partial(woken, instance)))
 
 
-def objects(guard: str) -> str:
+def objects() -> str:
     found = []
-    for name in names():
+    for name, guard in ((name, guard) for kind, guard in KINDS.items() for name in names(kind)):
         spec = {"guard": guard, "scaling": SCALING, "template": {"spec": {"containers": [{"command": _PROGRAM}]}}}
         rules = [{"name": "all", "origins": [{"service": {"name": name}}]}]
         found += [document("OriginService", name, spec)]
@@ -106,7 +103,7 @@ def asleep(instance: Instance, names: Sequence[str] = ()) -> None:
 def awake(instance: Instance) -> list[str]:
     """Who is, or is not known to be otherwise."""
     origins = [one for one in instance.objects() if one["kind"] == "OriginService"]
-    if len(origins) < MOST:
-        return names()
+    if len(origins) < MOST * len(KINDS):
+        return [name for kind in KINDS for name in names(kind)]
     at_rest = {"desired": 0, "ready": 0}
     return [one["metadata"]["name"] for one in origins if one["status"].get("replicas") != at_rest]

@@ -12,6 +12,7 @@ _STEPS = {
         *("cpu_ms", "guard_bytes", "edge_bytes"),
     ),
 }
+_ASKED = {"forward": "IT IS ASKED", "answer": "THE ANSWER", "all": "ALL"}
 
 
 def throughput(rows: list[dict[str, Any]]) -> str:
@@ -100,16 +101,21 @@ def keys(found: dict[str, Any]) -> str:
 
 
 def cold(rows: list[dict[str, Any]]) -> str:
-    return starts(rows, {"start": "UNTIL THE PROCESS BEGINS"}, digits=1)
+    parts = {"start": "UNTIL THE PROCESS BEGINS", "listen": "IT LISTENS", **_ASKED}
+    return starts(rows, parts, digits=1)
 
 
 def pods(rows: list[dict[str, Any]]) -> str:
-    return starts(rows, {"write": "A POD IS WANTED", "start": "ITS PROCESS BEGINS"}, digits=0)
+    parts = {
+        "write": "A POD IS WANTED",
+        "start": "ITS PROCESS BEGINS",
+        "listen": "IT LISTENS",
+        "address": "IT IS FOUND",
+    }
+    return starts(rows, {**parts, **_ASKED}, digits=0)
 
 
-def starts(rows: list[dict[str, Any]], first: dict[str, str], *, digits: int) -> str:
-    """With the first parts, whose titles are given, and those that all starts have."""
-    parts = {**first, "listen": "IT LISTENS", "forward": "IT IS ASKED", "answer": "THE ANSWER", "all": "ALL"}
+def starts(rows: list[dict[str, Any]], parts: dict[str, str], *, digits: int) -> str:
     lines = []
     for row in rows:
         times = (f"{row[part]['p50_ms']:.{digits}f} / {row[part]['p95_ms']:.{digits}f}" for part in parts)

@@ -47,29 +47,34 @@ def command(python: str, app: str) -> list[str]:
     return ["bash", "-c", f"export LC_ALL=C; BEGAN=$EPOCHREALTIME exec {python} -ISE {app}"]
 
 
-def names() -> list[str]:
-    """Of all that are put to sleep."""
-    return [f"cold-{index:02}" for index in range(MOST)]
+def names(kind: str) -> list[str]:
+    """Of all of the kind that are put to sleep."""
+    return [f"{kind.replace(' ', '-')}-{index:02}" for index in range(MOST)]
 
 
-def groups(number: int) -> Iterator[Sequence[str]]:
-    """Who is woken together, until there are enough samples."""
+def groups(number: int) -> Iterator[slice]:
+    """Who of a kind is woken together, until there are enough samples."""
     for taken in range(0, SAMPLES, number):
         first = taken % (MOST - MOST % number)
-        yield names()[first : first + number]
+        yield slice(first, first + number)
 
 
-def in_turns(found: Found, kind: str, by_hand: Starter, woken: Starter) -> None:
-    """Add to `found` enough starts of this kind, and as many by hand."""
+def in_turns(by_hand: Starter, woken: Starter) -> Found:
+    """Enough starts of each kind, and as many by hand."""
+    found: Found = {}
     for number in AT_ONCE:
-        done = 0
         for group in groups(number):
-            turn = {BY_HAND: [*by_hand(group)], kind: [*woken(group)]}
-            for which, starts in turn.items():
-                found.setdefault((number, which), []).extend(starts)
-            done += number
-            took = (f"{which} {median(one[ALL] for one in starts):.0f} ms" for which, starts in turn.items())
-            print(f"  {number} at once, {done} of {SAMPLES}: {', '.join(took)}", file=sys.stderr, flush=True)
+            turn = {kind: [*woken(names(kind)[group])] for kind in KINDS} | {BY_HAND: [*by_hand(names(BY_HAND)[group])]}
+            for kind, starts in turn.items():
+                found.setdefault((number, kind), []).extend(starts)
+            took = (f"{kind} {median(one[ALL] for one in starts):.0f} ms" for kind, starts in turn.items())
+            say(f"{number} at once, {len(found[number, BY_HAND])} of {SAMPLES}: {', '.join(took)}")
+    return found
+
+
+def say(text: str) -> None:
+    """Something moves."""
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def together(calls: Sequence[Callable[[], Start]]) -> list[Start]:
