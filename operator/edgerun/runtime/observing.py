@@ -1,6 +1,7 @@
 """What the cluster makes of our manifests, as observations of revisions and fleets in the store.
 
-Of an OriginService without a revision there is one to come, which takes over what runs from before there were any.
+While no revision of an OriginService is written, its first one is observed as if it was: what an operator without
+revisions has left running takes requests in its name.
 
 An object that the API server will not have is an observation too: its owner's condition carries the server's words.
 """
@@ -76,7 +77,7 @@ class Observing:
             self.look(owner)
 
     def relieved(self) -> frozenset[ObjectKey]:
-        """The OriginServices with a Deployment from before there were revisions, whose oldest revision has as many
+        """The OriginServices with a Deployment by an operator without revisions, and an oldest revision that has as many
         replicas of its own as it should."""
         return frozenset(owner for owner in self._workloads.owners(UNREVISED) if self._is_relieved(owner))
 

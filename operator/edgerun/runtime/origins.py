@@ -1,4 +1,4 @@
-"""What decides about origins in a cluster: their revisions, their replicas, their sleep, and what was before all that.
+"""What decides about origins in a cluster: their revisions, their replicas and their sleep.
 
 The parts know one another only here. They decide while this replica leads, from what statuses and Deployments tell
 when it begins to; a replica that stands by reads everything, and what follows from it is carried out by nobody.
@@ -107,8 +107,8 @@ class Origins:
         self.references.want(wanted(one.service for one in plan.running))
 
     def spares(self, raw: Object) -> bool:
-        """Whether an object of ours is left alone that no plan has: refused since this replica began, its origin has no
-        version here, and yet one that serves."""
+        """Whether an object of ours that is in no plan is left alone. An origin that was refused before this replica
+        began is in none, for the version that serves is not known here; its objects serve on."""
         owner = owner_of(raw)
         entry = self._store.entries.get(owner) if owner else None
         if owner is None or (entry and entry.serving is None) or self.succession.spares(raw):

@@ -1,7 +1,8 @@
-"""Keeps the Deployment of an OriginService from before there were revisions until its first revision has taken over.
+"""Keeps what an operator without revisions has made of an OriginService, one Deployment, until its first revision has
+taken over.
 
-It goes when that has as many replicas of its own, and every proxy knows them. Its pods end as any pod does: they are
-taken from the edges, and serve on until these have heard.
+It goes when that revision has as many replicas of its own, and every proxy knows them. Its pods end as any pod does:
+they are taken from the edges, and serve on until these have heard.
 """
 
 import asyncio

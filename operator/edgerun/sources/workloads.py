@@ -21,7 +21,7 @@ from ..translate.labels import (
 )
 from ..translate.world import Installation
 
-UNREVISED = ""  # as a revision: what was made before there were any
+UNREVISED = ""  # as a revision: what an operator without revisions has made
 _OF_REVISIONS = ("Deployment", originrevision.KIND)
 
 Object = Mapping[str, Any]

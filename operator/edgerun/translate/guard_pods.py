@@ -119,11 +119,11 @@ def open_ports(versions: Iterable[OriginService], endpoints: Iterable[Endpoint])
 def network_policy(
     service: OriginService, place: Installation, ports: Iterable[int], doors: Iterable[int], head: Mapping[str, Any]
 ) -> Manifest:
-    """Only pods of the edge reach the origin's, and only at these ports; and the operator's those where it knocks while
-    a request waits, at the `doors`.
+    """Who reaches the pods of an origin: the edge at `ports`, and the operator at the `doors` where it knocks while a
+    request waits.
 
-    The probes are let in by Kubernetes, for what comes from a pod's own node is never stopped; and nobody else needs
-    their port, unless it is opened by a policy of the user's: policies add up.
+    The kubelet needs no rule for its probes, since what comes from a pod's own node is never stopped. Whoever else is
+    to come in gets a policy from the user: policies add up.
     """
     rules = ((ANY_EDGE, tuple(ports)), (OPERATOR, tuple(doors)))
     return {

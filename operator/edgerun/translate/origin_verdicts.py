@@ -3,8 +3,8 @@
 Of the service is said how the newest revision fares, for that is what was wished last, whoever serves in its place; and
 whether the requests are where they were wished to be.
 
-Trap: a revision that nobody has any use for was told to have no replica. That is no mistake of its own, so what it was
-before still holds.
+Trap: a revision that nobody has any use for is told to have no replica. That is no mistake of its own, so what was said
+of it before still holds.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What there is of an OriginService from before there were revisions: one Deployment without a revision's label.
+"""What an operator without revisions has left of an OriginService: one Deployment, without a revision's label.
 
 Its pods are endpoints of the oldest revision, until that has as many of its own; then the Deployment goes, and its pods
 leave as any pod does.

@@ -2,8 +2,8 @@
 
 What is filled in: the variables that Cloud Run promises, a port, a quick readiness probe, a pause before the end in
 which the edge hears of it, and rights. The rights are those of Knative's `secure-pod-defaults: root-allowed`, which is
-all that Pod Security's "restricted" asks for but `runAsNonRoot`: most images name no user, and would not start. What is
-added for a guard comes from `guard_pods`, and changes nothing of this.
+all that Pod Security's "restricted" asks for but `runAsNonRoot`: most images name no user, and would not start. What
+a guard adds comes from `guard_pods`, and changes nothing of this.
 
 Trap: whatever differs here between two versions of the operator replaces every replica of every origin on an upgrade.
 """
