@@ -77,8 +77,8 @@ class Observing:
             self.look(owner)
 
     def relieved(self) -> frozenset[ObjectKey]:
-        """The OriginServices with a Deployment by an operator without revisions, and an oldest revision that has as many
-        replicas of its own as it should."""
+        """The OriginServices with a Deployment by an operator without revisions, and an oldest revision that has
+        as many replicas of its own as it should."""
         return frozenset(owner for owner in self._workloads.owners(UNREVISED) if self._is_relieved(owner))
 
     def refused(self, manifest: Object, error: ApiError | None) -> None:
