@@ -151,6 +151,14 @@ def test_status_of_a_folder_that_is_none_tells_which_are_served(folder: Path) ->
     assert str(folder) in run.stderr.partition("running: ")[2]
 
 
+def test_an_instance_that_is_stuck_is_named_with_its_pid(folder: Path) -> None:
+    with serving(folder, free_port()) as process:
+        process.send_signal(signal.SIGSTOP)
+        run = edgerun("status", folder)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert f"(pid {process.pid}) does not answer: nothing came within 5 s" in run.stderr
+
+
 @pytest.mark.parametrize("port", ["99999", "0", "web"])
 def test_a_port_that_is_none_is_refused_with_the_bounds(folder: Path, port: str) -> None:
     run = edgerun("local", folder, "--port", port)

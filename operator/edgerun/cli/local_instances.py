@@ -55,5 +55,6 @@ async def answer(running: instance.Instance, *words: str) -> bytes:
     try:
         return await control.fetch(running.control_socket, ANSWER_WITHIN_S, " ".join(words))
     except (OSError, TimeoutError) as error:
-        said = f"the instance on {running.dir} (pid {running.pid}) does not answer: {error}"
+        late = f"nothing came within {ANSWER_WITHIN_S:g} s"  # what a TimeoutError has no words for
+        said = f"the instance on {running.dir} (pid {running.pid}) does not answer: {str(error) or late}"
         raise NotRunningError(said) from error

@@ -9,13 +9,11 @@ from typing import Any
 import msgspec
 import yaml
 
-from ..errors import NotRunningError
-from ..infra.local import control, instance
+from ..infra.local import instance
 from ..runtime.report import WHERE, Report, ready
-from .local_instances import nothing_runs
+from .local_instances import answer, nothing_runs
 from .tables import age, coloured, table
 
-ANSWER_WITHIN_S = 5.0
 HEADER = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "REPLICAS", "URL", "AGE")
 
 
@@ -38,10 +36,7 @@ def _instances(directory: Path | None) -> tuple[instance.Instance, ...]:
 
 
 async def _report(running: instance.Instance) -> Report:
-    try:
-        return msgspec.json.decode(await control.fetch(running.control_socket, ANSWER_WITHIN_S), type=Report)
-    except (OSError, TimeoutError) as error:
-        raise NotRunningError(f"the instance on {running.dir} (pid {running.pid}) does not answer: {error}") from error
+    return msgspec.json.decode(await answer(running), type=Report)
 
 
 def overview(found: Report, *, alone: bool) -> str:
