@@ -4,11 +4,15 @@ import asyncio
 import os
 import signal
 import ssl
+import sys
 
 import pytest
 
 from edgerun.api.originservice import Guarding, OriginService
 from edgerun.infra.local import guards, ports
+from edgerun.infra.local.launch import Launch
+from edgerun.infra.local.probes import Look, Target, look
+from edgerun.infra.local.process import Process
 from edgerun.translate.phases import OriginPhase
 from local.harness import CART, SECOND, SERVER, House, ask, origin, revision, steadily
 from support.poll import eventually
@@ -117,6 +121,17 @@ async def test_a_guard_whose_port_is_taken_gets_another(
         (endpoint,) = (await house.until_ready()).endpoints
         assert not drawn
         assert await ask(endpoint.port, tls=edge) == "hello"
+
+
+async def test_a_process_that_is_gone_hides_no_socket(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as stranger:
+        gone = Process("gone", leash=house.leash, out=print, err=print)
+        await gone.start(Launch((sys.executable, "-c", ""), env=dict(os.environ), cwd=house.directory))
+        await gone.exited
+        await gone.end(grace_s=0)
+        monkeypatch.setattr(gone, "members", lambda: {gone.pid})  # as it was seen a moment ago
+        where = Target(stranger.sockets[0].getsockname()[1], None, timeout_s=60)
+        assert await look(where, gone) is Look.STRANGER
 
 
 async def test_a_process_that_crashes_gets_another_guard_with_its_next_life(house: House, edge: ssl.SSLContext) -> None:

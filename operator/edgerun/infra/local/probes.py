@@ -81,4 +81,10 @@ def _is_theirs(port: int, process: Process) -> bool:
     pids = process.members()
     listeners = procfs.loopback_listeners(port)
     held = frozenset().union(*(procfs.inodes(pid) for pid in pids))
-    return bool(listeners) and (listeners <= held or any(not os.access(f"/proc/{pid}/fd", os.R_OK) for pid in pids))
+    return bool(listeners) and (listeners <= held or any(map(_hides, pids)))
+
+
+def _hides(pid: int) -> bool:
+    """Whether it is there and does not let us look. Asked in this order: it may go at any moment."""
+    folder = f"/proc/{pid}/fd"
+    return not os.access(folder, os.R_OK) and os.path.exists(folder)
