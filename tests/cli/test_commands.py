@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -156,7 +156,7 @@ def test_an_instance_that_is_stuck_is_named_with_its_pid(folder: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         run = edgerun("status", folder)
     assert (run.returncode, run.stdout) == (2, "")
-    assert f"(pid {process.pid}) does not answer: nothing came within 5 s" in run.stderr
+    assert f"(pid {process.pid}) does not answer: nothing came within " in run.stderr
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "web"])
@@ -275,8 +275,11 @@ def test_on_a_terminal_the_edge_stays_up_after_the_tour(folder: Path, tmp_path: 
         shown = b""
         deadline = time.monotonic() + 120
         while b"Ctrl-C stops everything" not in shown and time.monotonic() < deadline:
-            shown += os.read(ours, 65536)
-        assert b"as expected" in shown
+            with suppress(OSError):  # it has ended
+                shown += os.read(ours, 65536)
+                continue
+            break
+        assert b"as expected" in shown, shown
         assert process.poll() is None
         assert answers(port)
         process.send_signal(signal.SIGINT)

@@ -20,7 +20,7 @@ from ..errors import SettingsError
 from ..translate.names import called
 from .tables import coloured, table
 
-LOG_WITHIN_S = 5.0  # Envoy flushes its access log to a pipe every second
+LOG_WITHIN_S = 20.0  # Envoy flushes its access log to a pipe every second
 AccessLog = Callable[[str], Mapping[str, Any] | None]
 
 

@@ -32,8 +32,8 @@ from .revising import Revising
 from .scaling import Scaled, Scaling
 from .waking import Waking
 
-LISTENING_WITHIN_S = 30.0
-READY_WITHIN_S = 20.0
+LISTENING_WITHIN_S = 60.0
+READY_WITHIN_S = 60.0  # on a machine that is busy with something else a start takes many times as long
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from .probes import ADDRESS, Look, Target, look, pause_s
 from .process import Process, ending
 
 POLL_S = 0.02
-LISTENS_WITHIN_S = 10.0
+LISTENS_WITHIN_S = 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_S = 0.1, 5.0, 10.0
 
 
