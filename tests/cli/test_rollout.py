@@ -162,7 +162,7 @@ async def test_what_there_is_not_is_told_with_what_there_is(rollout: Rollout) ->
     said = await rollout("promote", "--revision", THREE)
     assert (said.code, said.err) == (2, f"edgerun: shop/app has no revision '{THREE}'; there are: {ONE}\n")
     said = await rollout("undo")
-    assert (said.code, "no revision is known that had them before" in said.err) == (2, True)
+    assert (said.code, "there is no older revision to take them back" in said.err) == (2, True)
 
 
 async def test_a_folder_that_nobody_serves_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

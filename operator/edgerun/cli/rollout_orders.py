@@ -5,7 +5,7 @@ Raises SettingsError with what there is, and the way out. Nothing here asks or w
 
 from ..api.originrevision import OriginRevision
 from ..errors import SettingsError
-from ..translate.revisions.judgement import Order, Verb
+from ..translate.revisions.judgement import Order, Verb, predecessor
 from .rollouts import Seen, health, said
 
 MAX_NAMED = 10
@@ -28,10 +28,11 @@ def heir(seen: Seen, name: str) -> str:
     """Who has, or takes back, what `name` gets."""
     if has := seen.serving(name):
         return has
-    if seen.rollout.previous in seen.names:
-        return seen.rollout.previous
+    proven = {one.metadata.name: one.spec.number for one in seen.revisions if one.status.proven}
+    if (before := predecessor(seen.rollout, name, proven)) in seen.names:
+        return before
     raise SettingsError(
-        f"{name} has all requests of {seen.name}, and no revision is known that had them before; choose one: "
+        f"{name} has all requests of {seen.name}, and there is no older revision to take them back; choose one: "
         f"--to {_example(seen, name)}"
     )
 

@@ -230,11 +230,20 @@ def test_undo_of_one_that_is_not_ready_leaves_the_requests_where_they_are(newest
     assert said.startswith(f"{TWO} is to get no requests, also when it becomes ready; {ONE} keeps them")
 
 
-def test_undo_again_names_who_there_is_when_nobody_is_known_who_had_the_requests_before() -> None:
+def test_undo_again_names_who_there_is_when_no_revision_is_older() -> None:
     found = undone()
     assert orders.undoing(found) == Order(Verb.UNDO, ONE)
-    with pytest.raises(SettingsError, match=rf"no revision is known that had them before; choose one: --to {TWO} \("):
+    with pytest.raises(
+        SettingsError, match=rf"there is no older revision to take them back; choose one: --to {TWO} \("
+    ):
         words.ordered(found, Verb.UNDO, ONE)
+
+
+def test_undo_again_goes_one_revision_further_back() -> None:
+    rollout = {"goal": TWO, "shares": shares(cart_00002=100), "rejected": rejected(THREE)}
+    found = told(revision(ONE, ready=0, desired=0), revision(TWO), revision(THREE), rollout=rollout)
+    assert orders.undoing(found) == Order(Verb.UNDO, TWO)
+    assert f"{ONE} takes them back; the next" in words.ordered(found, Verb.UNDO, TWO)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ An order stays where it is written, and is read at every look. So it names its r
 not what should be done: once they are so, nothing follows from it any more.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from ...api.originservice import Rollout
 from .revision import Notice, Revisions
@@ -59,6 +62,13 @@ def awaited(state: Rollout, order: Order | None, *, ready: str) -> str:
     return state.previous if has == [name] and not state.rejects(name) else ""
 
 
+def predecessor(state: Rollout, name: str, proven: Mapping[str, int]) -> str:
+    """Who takes the traffic back from `name` when nobody remembers who had it before, as after an undo: the newest that
+    is older, was ready once and was not rolled back. `proven` has the numbers of those that were ready once."""
+    older = [one for one, number in proven.items() if number < proven.get(name, 0) and not state.rejects(one)]
+    return state.previous or max(older, key=proven.__getitem__, default="")
+
+
 def told(state: Rollout, ready: str) -> Notice | None:
     """Of the latest ready revision, as long as it gets nothing for that reason."""
     found = next((one for one in state.rejected if one.revision_name == ready), None)
@@ -80,7 +90,11 @@ def _undone(state: Rollout, name: str, revisions: Revisions, now: datetime) -> R
     """Unless all others are worse: the oldest of a rollout is who takes the traffic back, and somebody has to serve."""
     message = f'revision "{name}" was undone by hand'
     if any(share.revision_name == name for share in state.shares):
-        oldest = state.rolling and state.shares[0].revision_name == name
-        return state if oldest else rolled_back(state, name, revisions, message=message, now=now)
+        if state.rolling:
+            oldest = state.shares[0].revision_name == name
+            return state if oldest else rolled_back(state, name, revisions, message=message, now=now)
+        proven = {one.name: one.number for one in revisions.values() if one.proven}
+        state = replace(state, previous=predecessor(state, name, proven))
+        return rolled_back(state, name, revisions, message=message, now=now)
     others = any(one.proven and one.name != name and not state.rejects(one.name) for one in revisions.values())
     return refused(state, name, message=message, now=now) if others else state

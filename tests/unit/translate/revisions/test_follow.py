@@ -201,6 +201,24 @@ def test_a_revision_is_undone_as_soon_as_the_one_before_can_take_its_traffic() -
     assert written(life.look(undo).assignment.weights) == ["cart-00001 100"]
 
 
+def test_undo_after_an_undo_goes_to_the_newest_of_those_before_that_was_ready_once() -> None:
+    life = Life()
+    life.deploy(wish("zero"))
+    life.deploy(wish("one"))
+    life.look(wish("bad"))  # never ready
+    life.deploy(wish("two"))
+    life.deploy(wish("three"))
+    life.look(wish("three", order=Order(Verb.UNDO, "cart-00005")))
+    life.becomes("cart-00002", STARTING)
+    again = wish("three", order=Order(Verb.UNDO, "cart-00004"))
+    found = life.look(again)
+    assert written(found.assignment.weights) == ["cart-00004 100"]
+    assert roles(found)["cart-00002"] == (Role.STARTING, 1)
+    life.becomes("cart-00002", READY)
+    assert written(life.look(again).assignment.weights) == ["cart-00002 100"]
+    assert written(life.look(again).assignment.weights) == ["cart-00002 100"]
+
+
 def test_traffic_that_comes_back_to_the_latest_revision_waits_for_it() -> None:
     life = Life()
     life.deploy(wish("one"))
