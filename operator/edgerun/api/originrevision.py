@@ -3,8 +3,6 @@
 The operator writes it and people read it. Which OriginService it belongs to is told by its label and its owner.
 """
 
-import copy
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,12 +11,13 @@ import msgspec
 
 from .meta import Condition, Frozen, ObjectKey, ObjectMeta
 from .originservice import Replicas
+from .problems import Path
+from .reading import Partly, partly
 from .templates import Template
 
 KIND = "OriginRevision"
 
-_WHERE = re.compile(r"at `\$\.spec\.template\.spec\.([^`]+)`")
-_STEP = re.compile(r"\w+|\.\.\.")
+_PODS = ("spec", "template", "spec")
 
 
 class OriginRevisionSpec(Frozen, frozen=True):
@@ -51,40 +50,24 @@ class OriginRevision(Frozen, frozen=True):
 def read(raw: Mapping[str, Any]) -> OriginRevision:
     """As it is stored. What another version wrote into its status in another way is left aside: what the revision is
     does not depend on that. Raises msgspec.ValidationError."""
-    return msgspec.convert({**raw, "status": _readable(raw.get("status") or {})}, OriginRevision)
+    return partly(raw, OriginRevision, _tells).value
 
 
-def read_in_part(raw: Mapping[str, Any]) -> OriginRevision | None:
+def read_in_part(raw: Mapping[str, Any]) -> Partly[OriginRevision] | None:
     """Without what another version wrote into its pods in another way. None when that is where they take requests."""
-    left = copy.deepcopy(dict(raw))
-    while True:
-        try:
-            found = read(left)
-        except msgspec.ValidationError as error:
-            where = _WHERE.search(str(error))
-            steps = _STEP.findall(where[1]) if where else []
-            if not steps or (steps[0] == "containers" and (len(steps) < 3 or steps[2] == "ports")):
-                return None
-            _drop(left["spec"]["template"]["spec"], steps)
-        else:
-            return found
-
-
-def _drop(within: Any, path: list[str]) -> None:
-    """What is there; "..." is any part of what is around it, which goes then."""
-    *around, last = path[: path.index("...")] if "..." in path else path
-    for step in around:
-        within = within[int(step) if isinstance(within, list) else step]
-    del within[int(last) if isinstance(within, list) else last]
-
-
-def _readable(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: value for name, value in status.items() if _fits({name: value})}
-
-
-def _fits(status: Mapping[str, Any]) -> bool:
     try:
-        msgspec.convert(status, OriginRevisionStatus)
+        return partly(raw, OriginRevision, lambda path: _tells(path) or _runs(path))
     except msgspec.ValidationError:
+        return None
+
+
+def _tells(path: Path) -> bool:
+    return path[:1] == ("status",)
+
+
+def _runs(path: Path) -> bool:
+    """Whether it is of the pods, and not who takes requests, and where."""
+    if path[:3] != _PODS or len(path) <= len(_PODS):
         return False
-    return True
+    field, *further = path[len(_PODS) :]
+    return field != "containers" or (len(further) > 1 and further[1] != "ports")

@@ -10,6 +10,8 @@ from .meta import ObjectKey
 
 REJECTED_BY_PROXY = "RejectedByProxy"
 
+Path = tuple[str | int, ...]
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
@@ -38,6 +40,11 @@ class Refusal:
     generation: int
     reason: str
     message: str
+
+
+def field_path(path: Iterable[str | int]) -> str:
+    """`("spec", "rules", 0)` as `spec.rules[0]`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def summary(problems: Iterable[Problem]) -> str:

@@ -7,9 +7,9 @@ what is wrong and where, with the CRD's own messages.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .problems import Problem
+from .problems import Path, Problem, field_path
 from .schema import Node
-from .structure import Path, field_path, quoted
+from .structure import quoted
 
 Value = Any  # as it comes from YAML or JSON, completed
 

@@ -12,10 +12,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from .problems import Problem
+from .problems import Path, Problem, field_path
 from .schema import Kind, Node
-
-Path = tuple[str | int, ...]
 
 _NAME_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -34,11 +32,6 @@ def structure_problems(kind: Kind, value: Any) -> Iterator[tuple[Path, Problem]]
         if error.kind.name == "pattern" and path in too_long:
             continue  # an API server stops at the length
         yield from _problems(kind, error, path)
-
-
-def field_path(path: Iterable[str | int]) -> str:
-    """`("spec", "rules", 0)` as `spec.rules[0]`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -141,4 +141,5 @@ class Origins:
         except msgspec.ValidationError as error:
             self._unread.add(key)
             logger.error("%s cannot be read, and is left alone: %s", key, error)
-            return originrevision.read_in_part(raw)
+            found = originrevision.read_in_part(raw)
+            return found.value if found else None

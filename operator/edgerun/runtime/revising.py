@@ -12,21 +12,19 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
-
-import msgspec
 
 from ..api import originservice
 from ..api.meta import ObjectKey
 from ..api.originrevision import OriginRevision, OriginRevisionStatus
-from ..api.originservice import OriginService, OriginServiceStatus
+from ..api.originservice import OriginService
 from ..api.problems import REJECTED_BY_PROXY
+from ..api.reading import partly
 from ..translate.identities import is_guard
 from ..translate.names import revision_key
 from ..translate.revisions.follow import Outcome
-from ..translate.revisions.memory import remembered
 from ..translate.revisions.objects import as_object, owner_name
 from ..translate.revisions.patience import longest_request_s, patience_s
+from ..translate.revisions.recalling import recalled
 from ..translate.revisions.trial import Tally
 from ..translate.world import AWAKE, World
 from .controller import ACKNOWLEDGED_WITHIN_S, Controller, Published
@@ -142,11 +140,12 @@ class Revising:
         observed = ((one.metadata.name, world.observations.get(one.key)) for one in revisions)
         running = frozenset(name for name, one in observed if one and one.endpoints and one.replicas != 0)
         known = {one.metadata.name: self._status_of(one) for one in revisions}
-        return Followed(told, remembered(_read(told, OriginServiceStatus())), running, known)
+        memory = recalled(service.metadata.name, told, {one.metadata.name: one.spec.number for one in revisions})
+        return Followed(told, memory, running, known)
 
     def _status_of(self, one: OriginRevision) -> OriginRevisionStatus:
-        found: OriginRevisionStatus = _read(self._shown(one.key), one.status)
-        return found
+        shown = self._shown(one.key)
+        return partly(shown, OriginRevisionStatus).value if shown else one.status
 
     def _begin_anew(self, *, leads: bool) -> None:
         self._leads = leads
@@ -234,11 +233,3 @@ class Revising:
 
 def _owner(one: OriginRevision) -> ObjectKey:
     return ObjectKey(originservice.KIND, one.metadata.namespace, owner_name(one))
-
-
-def _read(stored: Object, otherwise: Any) -> Any:
-    """A status of the shape of `otherwise`, which holds when there is none that can be read."""
-    try:
-        return msgspec.convert(stored, type(otherwise)) if stored else otherwise
-    except msgspec.ValidationError:  # written by another version
-        return otherwise

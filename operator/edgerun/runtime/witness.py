@@ -6,17 +6,17 @@ again by another leader or after a restart.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..api import originservice
 from ..api.meta import Condition
 from ..api.originservice import OriginServiceStatus
+from ..api.reading import partly
 from ..translate.events import Occurrence, occurrences, remembered, revised
 
 Object = Mapping[str, Any]
-T = TypeVar("T")
 
 
 class _Conditions(msgspec.Struct, frozen=True):
@@ -52,11 +52,4 @@ class Witness:
 
 def _read(raw: Object, status: Object) -> _Known:
     origin = status if raw["kind"] == originservice.KIND else {}
-    return _Known(_of_shape(_Conditions, status).conditions, _of_shape(OriginServiceStatus, origin))
-
-
-def _of_shape(shape: type[T], status: Object) -> T:
-    try:
-        return msgspec.convert(status, shape)
-    except msgspec.ValidationError:  # written by another version
-        return shape()
+    return _Known(partly(status, _Conditions).value.conditions, partly(origin, OriginServiceStatus).value)

@@ -29,7 +29,7 @@ def test_what_another_version_wrote_into_pods_is_left_aside_and_the_rest_is_read
     container = {"ports": [{"containerPort": 9}], "imagePullPolicy": {"new": 1}, "env": [{"name": "A"}, {"value": "?"}]}
     found = read_in_part(of({"containers": [container, {"name": "b"}], "nodeSelector": {"a": 5}, "hostNetwork": "no"}))
     assert found
-    pod = found.spec.template.spec
+    pod = found.value.spec.template.spec
     assert (pod.containers[0].port, pod.containers[0].image_pull_policy) == (9, "")
     assert [one.name for one in pod.containers[0].env] == ["A"]
     assert (pod.containers[1].name, pod.node_selector, pod.host_network) == ("b", {}, None)

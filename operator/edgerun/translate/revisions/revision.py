@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ...api.structure import field_path
+from ...api.problems import field_path
 from ...api.templates import Template
 from ..phases import OriginPhase
 
