@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from .meta import Condition, Frozen, ObjectKey, ObjectMeta
 from .originservice import Replicas
 from .problems import Path
@@ -53,12 +51,10 @@ def read(raw: Mapping[str, Any]) -> OriginRevision:
     return partly(raw, OriginRevision, _tells).value
 
 
-def read_in_part(raw: Mapping[str, Any]) -> Partly[OriginRevision] | None:
-    """Without what another version wrote into its pods in another way. None when that is where they take requests."""
-    try:
-        return partly(raw, OriginRevision, lambda path: _tells(path) or _runs(path))
-    except msgspec.ValidationError:
-        return None
+def read_in_part(raw: Mapping[str, Any]) -> Partly[OriginRevision]:
+    """Also without what another version wrote into its pods in another way. Raises msgspec.ValidationError when that is
+    where they take requests."""
+    return partly(raw, OriginRevision, lambda path: _tells(path) or _runs(path))
 
 
 def _tells(path: Path) -> bool:

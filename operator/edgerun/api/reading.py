@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from .problems import Path, field_path
+from .problems import Path
 
 T = TypeVar("T")
 
@@ -25,9 +25,6 @@ class Lost(NamedTuple):
 
     path: Path
     why: str
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, (field_path(self.path), self.why)))
 
 
 class Partly(NamedTuple, Generic[T]):

@@ -9,11 +9,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..api import conditions, originrevision
+from ..api import conditions, originrevision, originservice
 from ..api.conditions import ConditionType
 from ..api.meta import Condition, object_key
 from ..api.originrevision import OriginRevision
 from ..api.originservice import OriginService, OriginServiceStatus, Rollout
+from ..api.problems import field_path
+from ..api.reading import partly
+from ..errors import SettingsError
 from ..translate.revisions import wishes
 from ..translate.revisions.judgement import Order
 
@@ -22,7 +25,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`revisions` are in the order of their numbers, the newest first. `unread` tells of those that are left out."""
+    """`revisions` are in the order of their numbers, the newest first. `unread` tells of what is left out."""
 
     service: OriginService
     status: OriginServiceStatus
@@ -77,20 +80,39 @@ class Rollouts(Protocol):
 
 
 def seen(service: Mapping[str, Any], revisions: Iterable[Mapping[str, Any]]) -> Seen:
-    """What these documents tell."""
+    """What these documents tell, as far as they can be read. Raises SettingsError when it cannot be read what the
+    OriginService is."""
+    read = _service(service)
+    status, lost = partly(service.get("status") or {}, OriginServiceStatus)
     found: list[OriginRevision] = []
-    unread: list[str] = []
+    unread = [_unread(f"{field_path(('status', *one.path))} of {read.key}", one.why) for one in lost]
     for one in revisions:
         try:
-            found.append(originrevision.read(one))
+            revision, missing = originrevision.read_in_part(one)
         except msgspec.ValidationError as error:  # written by another version
-            unread.append(f"{object_key(one)} cannot be read by this edgerun, and is left out: {error}")
+            unread.append(_unread(str(object_key(one)), str(error)))
+            continue
+        found.append(revision)
+        unread += [_unread(f"{field_path(part.path)} of {revision.key}", part.why) for part in missing]
     return Seen(
-        msgspec.convert(service, OriginService),
-        msgspec.convert(service.get("status") or {}, OriginServiceStatus),
+        read,
+        status,
         tuple(sorted(found, key=lambda one: (one.spec.number, one.metadata.name), reverse=True)),
         tuple(unread),
     )
+
+
+def _service(raw: Mapping[str, Any]) -> OriginService:
+    try:
+        return msgspec.convert(raw, OriginService)
+    except msgspec.ValidationError as error:
+        name = "{namespace}/{name}".format(**raw["metadata"])
+        said = f"{originservice.KIND} {name} cannot be read by this edgerun: {error}; take the one that runs there"
+        raise SettingsError(said) from error
+
+
+def _unread(what: str, why: str) -> str:
+    return f"{what} cannot be read by this edgerun, and is left out: {why}"
 
 
 def health(revision: OriginRevision) -> Condition:

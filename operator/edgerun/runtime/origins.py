@@ -141,5 +141,7 @@ class Origins:
         except msgspec.ValidationError as error:
             self._unread.add(key)
             logger.error("%s cannot be read, and is left alone: %s", key, error)
-            found = originrevision.read_in_part(raw)
-            return found.value if found else None
+        try:
+            return originrevision.read_in_part(raw).value
+        except msgspec.ValidationError:
+            return None

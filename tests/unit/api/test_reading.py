@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerun.api.originservice import LiveTraffic, OriginServiceStatus, Rollout
-from edgerun.api.problems import Path
+from edgerun.api.problems import Path, field_path
 from edgerun.api.reading import partly, strings
 
 WRITTEN: dict[str, Any] = {
@@ -103,10 +103,10 @@ def test_of_a_list_those_are_lost_that_cannot_be_read_and_named_as_they_were_wri
     entries = [{"revisionName": 1}, {"revisionName": "a", "percent": "1"}, "b", {"revisionName": "c", "percent": 2}]
     status, lost = partly({"traffic": entries}, OriginServiceStatus)
     assert status.traffic == (LiveTraffic(revision_name="a"), LiveTraffic(revision_name="c", percent=2))
-    assert [str(one) for one in lost] == [
-        "traffic[0]: Expected `str`, got `int`",
-        "traffic[1].percent: Expected `int | null`, got `str`",
-        "traffic[2]: Expected `object`, got `str`",
+    assert [(field_path(one.path), one.why) for one in lost] == [
+        ("traffic[0]", "Expected `str`, got `int`"),
+        ("traffic[1].percent", "Expected `int | null`, got `str`"),
+        ("traffic[2]", "Expected `object`, got `str`"),
     ]
 
 

@@ -270,6 +270,27 @@ def test_all_requests_can_be_led_to_any_revision_but_one_that_failed() -> None:
         orders.target(found, "cart-3")
 
 
+def test_what_cannot_be_read_of_a_status_is_named_and_all_else_is_shown() -> None:
+    strange = revision(TWO)
+    strange["status"]["lastActive"] = 7
+    strange["spec"]["template"]["spec"]["hostNetwork"] = "?"
+    traffic = [*shares(**{ONE: 40}), {"revisionName": TWO, "percent": 60, "tag": 7}, "?"]
+    conditions = [condition("Ready", "Partly"), condition("AllTrafficAssigned", "False", "RevisionMissing", "no")]
+    said = words.overview(told(revision(ONE), strange, traffic=traffic, conditions=conditions), NOW)
+    for what in ("traffic[1].tag", "traffic[2]", "conditions[0]"):
+        assert f"! status.{what} of OriginService shop/cart cannot be read by this edgerun, and is left out: " in said
+    assert f"! status.lastActive of OriginRevision shop/{TWO} cannot be read by this edgerun" in said
+    assert f"! spec.template.spec.hostNetwork of OriginRevision shop/{TWO} cannot be read by this edgerun" in said
+    assert "40 %" in said
+    assert "60 %" in said
+    assert "RevisionMissing: no" in said
+
+
+def test_an_origin_service_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(SettingsError, match="OriginService shop/cart cannot be read by this edgerun: Expected `obj"):
+        told(policy="of the future")
+
+
 def test_who_is_led_elsewhere_hears_what_becomes_of_new_revisions() -> None:
     said = words.led(told(revision(ONE, ready=0, desired=0), revision(TWO)), ONE)
     assert said.startswith(f"spec.traffic of shop/cart leads all requests to {ONE} now\n")
