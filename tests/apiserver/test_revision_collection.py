@@ -21,6 +21,7 @@ from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
 from edgerun.translate.revisions.objects import KEEP
 from edgerun.translate.revisions.revision import Revision
+from edgerun.translate.revisions.wishes import ORDER
 from edgerun.translate.workloads import origin_revision
 from support import chart
 from support.apiserver import ApiServer
@@ -175,16 +176,24 @@ async def test_all_that_is_made_of_a_service_is_owned_by_it_and_goes_with_it(sho
     assert not await shop.client.list_(KIND, namespace=shop.place.shop)
 
 
-@pytest.fixture
-async def loosened(client: Client) -> AsyncIterator[None]:
-    """OriginRevisions may be anything, as if a newer version had other types."""
-    key = ObjectKey("CustomResourceDefinition", "", "originrevisions.edgerun.dev")
+@asynccontextmanager
+async def loose(client: Client, plural: str) -> AsyncIterator[None]:
+    """Objects of that kind may be anything, as if a newer version had other types."""
+    key = ObjectKey("CustomResourceDefinition", "", f"{plural}.edgerun.dev")
     strict = (await client.get(key))["spec"]
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {**strict["versions"][0], "schema": {"openAPIV3Schema": anything}}
     await respecified(client, key, versions=[version])
-    yield
-    await respecified(client, key, versions=strict["versions"])
+    try:
+        yield
+    finally:
+        await respecified(client, key, versions=strict["versions"])
+
+
+@pytest.fixture
+async def loosened(client: Client) -> AsyncIterator[None]:
+    async with loose(client, "originrevisions"):
+        yield
 
 
 async def retyped(shop: Shop, revision: str, caplog: pytest.LogCaptureFixture, **container: Any) -> Any:
@@ -242,6 +251,51 @@ async def test_a_revision_that_serves_goes_on_when_a_part_of_it_cannot_be_read(
         await shop.ready(called(3))
         await shop.serves(all_of_it)
         assert await shop.client.get(shop.key("Deployment", strange)) == deployment
+
+
+async def test_what_another_version_wrote_into_a_status_costs_no_number_and_brings_nothing_back(shop: Shop) -> None:
+    client, key = shop.client, shop.key("OriginService", "cart")
+    before, rejected = ({"revisionName": called(number), "percent": 100} for number in (1, 2))
+    await shop.has(1)
+    async with shop.operated():
+        await shop.pod(called(1))
+        await shop.serves(before)
+        await respecified(client, key, template=_image("shop/cart:bad"))
+        await shop.pod(called(2))
+        await shop.serves(rejected)
+        await edited(client, key, lambda raw: raw["metadata"].update(annotations={ORDER: f"undo/{called(2)}"}))
+        await shop.serves(before)
+    await edited(client, key, lambda raw: raw["metadata"]["annotations"].pop(ORDER))
+    async with loose(client, "originservices"):
+        await restated(client, key, revisionNumber="9", latestCreatedRevisionName=called(9), rejected=[called(2)])
+        async with shop.operated():
+
+            async def read() -> Object:
+                status: Object = (await client.get(key))["status"]
+                assert status["revisionNumber"] == 9
+                return status
+
+            status = await eventually(read, step_s=0.1)
+            assert status["traffic"] == [before]
+            assert [one["revisionName"] for one in status["rollout"]["rejected"]] == [called(2)]
+            await respecified(client, key, template=_image("shop/cart:new"))
+            await shop.pod(called(10))
+            await shop.serves({"revisionName": called(10), "percent": 100})
+
+
+async def restated(client: Client, key: ObjectKey, *, rejected: Any, **fields: Any) -> None:
+    """The status, as a newer version may have written it."""
+    found = await client.get(key)
+    status = found["status"] | fields | {"rollout": found["status"]["rollout"] | {"rejected": rejected}}
+    names = {name: found["metadata"][name] for name in ("name", "namespace")}
+
+    async def stored() -> bool:
+        """A definition that was changed takes a moment to be in force."""
+        await client.apply_status({**found, "metadata": names, "status": status})
+        assert (await client.get(key))["status"] == status
+        return True
+
+    await eventually(stored, step_s=0.5)
 
 
 def _image(name: str) -> Object:
