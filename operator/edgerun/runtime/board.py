@@ -19,7 +19,7 @@ from ..api.originrevision import OriginRevisionStatus
 from ..api.originservice import OriginServiceStatus
 from ..sources.store import rfc3339
 from ..translate.plan import Plan, Verdict
-from ..translate.statuses import Progress, fleet_status, origin_status, revision_status, route_status
+from ..translate.statuses import Progress, fleet_status, needs_edit, origin_status, revision_status, route_status
 
 Status = EdgeProxyStatus | EdgeRouteStatus | OriginServiceStatus | OriginRevisionStatus
 
@@ -55,11 +55,11 @@ class Board:
 
     @property
     def settled(self) -> bool:
-        """Whether every object is Ready or refused: a refused one becomes nothing without an edit. Of revisions those
-        that matter are in their service's."""
+        """Whether every object is Ready, or becomes so by an edit alone, as a refused one. Of revisions those that
+        matter are in their service's."""
         lines = [line for key, line in self.lines.items() if key.kind != originrevision.KIND]
         return all(
-            _says(line, ConditionType.READY, "True") or _says(line, ConditionType.ACCEPTED, "False") for line in lines
+            _says(line, ConditionType.READY, "True") or needs_edit(line.verdict, line.progress) for line in lines
         )
 
     def publish(self, plan: Plan, serial: int) -> None:

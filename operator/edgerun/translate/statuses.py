@@ -16,6 +16,7 @@ from .plan import Verdict
 from .revisions.memory import Memory
 from .world import FleetObservation
 
+_MISTAKES = ("EdgeNotFound", "NotAnInvoker", "NotServed", "OriginNotFound", "OriginRefused", "Shadowed")
 _NEVER_TRIED = conditions.unknown(ConditionType.READY, "Pending", "it has not been tried")
 
 
@@ -83,6 +84,17 @@ def origin_status(verdict: Verdict, before: OriginServiceStatus, *, now: str) ->
         references=_references(verdict, before),
         conditions=conditions.settled(parts, before.conditions, generation=verdict.generation, now=now),
     )
+
+
+def needs_edit(verdict: Verdict, progress: Progress) -> bool:
+    """Whether it becomes ready by an edit alone, of it or of what it names, and has all that it gets without one."""
+    accepted = conditions.condition(verdict.conditions, ConditionType.ACCEPTED)
+    if accepted and accepted.status == "False":
+        return True
+    if verdict.waits_for:
+        return verdict.waits_for.reason in _MISTAKES
+    resolved = conditions.condition(verdict.conditions, ConditionType.RESOLVED_REFS)
+    return resolved is not None and resolved.reason in _MISTAKES and progress.informed == progress.proxies
 
 
 def revision_status(verdict: Verdict, before: OriginRevisionStatus, *, now: str) -> OriginRevisionStatus:

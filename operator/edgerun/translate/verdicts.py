@@ -10,6 +10,7 @@ from ..api.conditions import ConditionType, listed
 from ..api.edgeroute import EdgeRoute
 from ..api.meta import Condition, ObjectKey
 from ..api.problems import Refusal
+from ..api.structure import near
 from .fleets import fleet_verdict
 from .keeping import kept
 from .origin_verdicts import origin_verdicts
@@ -116,7 +117,9 @@ def _caller(route: EdgeRoute) -> str:
 def _not_found(key: ObjectKey, directory: Directory) -> str:
     there = directory.names.get(key.namespace, ())
     others = f"OriginServices there: {', '.join(there)}" if there else "there is no OriginService in it"
-    return f'OriginService "{key.name}" not found in namespace {key.namespace} ({others})'
+    meant = near(key.name, there)
+    hint = f', did you mean "{meant}"?' if meant else ""
+    return f'OriginService "{key.name}" not found in namespace {key.namespace} ({others}{hint})'
 
 
 def _shadowed(lost: Sequence[Shadow], route: EdgeRoute) -> Condition:
@@ -150,10 +153,14 @@ def _turned_away(route: EdgeRoute, targets: Sequence[Sequence[Target]], director
 def _not_ready(targets: Sequence[Sequence[Target]], directory: Directory) -> Condition | None:
     used = (target for rule in targets for target in rule if target.cluster)
     services = {(target.service, tag_of(target.origin)) for target in used if target.service}
-    waiting = [_tagged(key, tag) for key, tag in sorted(services) if directory.phase(key, tag) is not OriginPhase.READY]
+    waiting = [one for one in sorted(services) if directory.phase(*one) is not OriginPhase.READY]
     if not waiting:
         return None
-    message = f"no replica is ready of {listed(waiting)}; requests for it are answered with 503"
+    named = listed([_tagged(key, tag) for key, tag in waiting])
+    if all(key not in directory.services for key, _ in waiting):
+        message = f"no version was accepted of {named}, its status says why; requests for it are answered with 503"
+        return conditions.false(ConditionType.READY, "OriginRefused", message)
+    message = f"no replica is ready of {named}; requests for it are answered with 503"
     return conditions.false(ConditionType.READY, "OriginNotReady", message)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from edgerun.api.conditions import folded
 from edgerun.api.edgeroute import EdgeRoute
 from edgerun.api.meta import ObjectKey
 from edgerun.api.problems import Refusal
@@ -74,6 +75,18 @@ def test_what_is_refused_is_not_waited_for() -> None:
     here.publish(translate(world(at(edge_route("web", rules=[{"respond": {}}]), 1), refusals=refusals)), 5)
     here.refresh()
     assert (programmed(here, WEB), here.settled) == ("False", True)
+
+
+def test_what_only_an_edit_makes_ready_is_not_waited_for() -> None:
+    here = board(Proxies([5]))
+    cart, lost = ObjectKey("OriginService", "shop", "cart"), ObjectKey("EdgeRoute", "shop", "lost")
+    web = edge_route("web", hostnames=["web.test"], rules=[{"origins": [{"service": {"name": "cart"}}]}])
+    other = edge_route("lost", hostnames=["lost.test"], rules=[{"origins": [{"service": {"name": "card"}}]}])
+    here.publish(translate(world(web, other, refusals={cart: Refusal(cart, 1, "Invalid", "it is wrong")})), 5)
+    here.refresh()
+    said = {key: folded(line.status.conditions) for key, line in here.lines.items()}
+    assert (said[WEB].reason, said[lost].reason, here.settled) == ("OriginRefused", "OriginNotFound", True)
+    assert 'did you mean "cart"?' in said[lost].message
 
 
 def test_nothing_is_said_when_nothing_changed() -> None:
