@@ -17,6 +17,7 @@ from ..api.edgeroute import EdgeRouteStatus
 from ..api.meta import ObjectKey
 from ..api.originrevision import OriginRevisionStatus
 from ..api.originservice import OriginServiceStatus
+from ..api.reading import partly
 from ..sources.store import rfc3339
 from ..translate.plan import Plan, Verdict
 from ..translate.statuses import Progress, fleet_status, needs_edit, origin_status, revision_status, route_status
@@ -133,11 +134,8 @@ def as_document(status: Status) -> dict[str, Any]:
 
 
 def from_document(kind: str, stored: Mapping[str, Any]) -> Status | None:
-    """The status of an object of that kind as it is stored; None when there is none that can be read."""
-    try:
-        return msgspec.convert(stored, _SHAPES[kind]) if stored else None
-    except msgspec.ValidationError:  # written by another version
-        return None
+    """The status of an object of that kind as it is stored, as far as it can be read; None when there is none."""
+    return partly(stored, _SHAPES[kind]).value if stored else None
 
 
 def _status(verdict: Verdict, progress: Progress, before: Status | None, now: str) -> Status:
