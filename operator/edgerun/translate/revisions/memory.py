@@ -1,7 +1,8 @@
 """What the status of an OriginService carries of its revisions from one look to the next, and to the next leader.
 
 All of it is told to people, too. Whatever is lost of it is found again from the revisions that are there, but for the
-highest number when the newest revision is deleted at the same time, and for where a rollout stood.
+highest number when the newest revision is deleted at the same time, and for where a rollout stood. What another version
+wrote, so that a part of it cannot be read, is the business of `recalling`.
 """
 
 from ...api.meta import Frozen

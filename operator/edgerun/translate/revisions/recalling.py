@@ -101,7 +101,7 @@ def _doubtful(status: OriginServiceStatus, state: Rollout, told: Object, numbers
     """Those that may have been rolled back: whoever is named there, and the latest ready one where another one has its
     requests."""
     serves = {share.revision_name for share in state.shares} | {state.goal}
-    written = told["rollout"]
+    written = told.get("rollout")
     named = set(strings(written.get("rejected") if isinstance(written, Mapping) else written))
     if any(serves - {""}):
         named.add(status.latest_ready_revision_name)

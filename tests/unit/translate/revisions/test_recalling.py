@@ -74,6 +74,21 @@ def test_whichever_field_of_a_rollout_is_lost_all_keep_their_requests(field: str
     assert paced == bool(found.rollout.step_seconds and found.rollout.step_percent and found.rollout.begun)
 
 
+JUNK = st.recursive(
+    st.none() | st.integers() | st.sampled_from([ONE, THREE, "", "?"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["revisionName", "at"]), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    fields=st.dictionaries(st.sampled_from([*ROLLING]), JUNK),
+    rollout=st.dictionaries(st.sampled_from([*ROLLING["rollout"]]), JUNK),
+)
+def test_whatever_is_written_something_is_recalled(fields: dict[str, Any], rollout: dict[str, Any]) -> None:
+    recalled("cart", ROLLING | {"rollout": ROLLING["rollout"] | rollout} | fields, NUMBERS)
+
+
 def test_a_number_is_counted_wherever_it_is_told_of_when_the_highest_one_is_lost() -> None:
     told = {"revisionNumber": "9", "conditions": [{"new": {NINE: 1}}], "traffic": ["cart-00004"]}
     assert recalled("cart", told, NUMBERS).number == 9
