@@ -4,10 +4,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgerun.infra.kubernetes.client import Client, connected
+from edgerun.infra.kubernetes.client import WRITE_S, Client
+from edgerun.infra.kubernetes.connection import configuration
 from support import apiserver
 from support.apiserver import ApiServer
 from support.faults import FaultyApi
@@ -30,10 +32,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield running
 
 
+class Patient(Client):
+    """What gives up after seconds, as an operator does, is no judge of a busy machine."""
+
+    async def _call(self, *request: Any, timeout_s: float, **others: Any) -> Any:
+        return await super()._call(*request, timeout_s=60 if timeout_s >= WRITE_S else timeout_s, **others)
+
+
 @pytest.fixture
 async def client(server: ApiServer) -> AsyncIterator[Client]:
-    async with connected(server.kubeconfig) as client:
+    client = Patient(await configuration(server.kubeconfig, ""), server.kubeconfig)
+    try:
         yield client
+    finally:
+        await client.close()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from support.apiserver import ApiServer
 from support.poll import eventually
 
 LEASE_S = candidate.TIMING.lease_s
-TAKEN_WITHIN_S = LEASE_S + 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,13 @@ async def test_a_leader_that_was_stopped_past_its_lease_never_writes_beside_its_
         await eventually(lambda: a.leads and a.times)
         b = stack.enter_context(running(server, namespace, tmp_path / "b"))
         os.kill(a.process.pid, signal.SIGSTOP)
-        await eventually(lambda: b.leads, within_s=15 + TAKEN_WITHIN_S)
+        await eventually(lambda: b.leads)
         os.kill(a.process.pid, signal.SIGCONT)
         await eventually(lambda: a.says == ["gained", "lost"])
         since = b.times[-1]
         await eventually(lambda: b.times[-1] > since + 1)
         os.kill(b.process.pid, signal.SIGKILL)
-        await eventually(lambda: a.leads, within_s=TAKEN_WITHIN_S)
+        await eventually(lambda: a.leads)
 
         assert b.says == ["gained"]
         first, last = b.times[0], b.times[-1]
@@ -84,7 +83,7 @@ async def test_an_api_server_that_hangs_leaves_nobody_leading_and_comes_back_to_
         await eventually(lambda: any(one.leads for one in both))
         with server.frozen():
             await eventually(lambda: not any(one.leads for one in both))
-        await eventually(lambda: any(one.leads for one in both), within_s=TAKEN_WITHIN_S)
+        await eventually(lambda: any(one.leads for one in both))
         since = max(moment for one in both for moment in one.times)
         await eventually(lambda: max(moment for one in both for moment in one.times) > since + 0.5)
         assert [one.leads for one in both].count(True) == 1

@@ -17,7 +17,7 @@ from support.scene import WITHIN_S, Object, Scene, premises, under_load
 
 SCALED = re.compile(
     r"OriginRevision \S+/cart-00001: Scaled cart-00001 from (\d+) to (\d+): "
-    r"(\d+) requests per second, target 10 a replica"
+    r"(\d+) requests per second, target 1 a replica"
 )
 
 
@@ -52,7 +52,7 @@ async def test_each_decision_is_written_once_and_an_operator_that_starts_anew_wr
 ) -> None:
     async with under_load(server, client, namespace) as scene:
         before = written(scene)
-        await scaled(scene, metric="rps", target=10, targetUtilization=100, window="6s", minScale=1, maxScale=8)
+        await scaled(scene, metric="rps", target=1, targetUtilization=100, window="6s", minScale=1, maxScale=8)
         await until_wanted(scene, 8)
         await scene.quiet(4)
         decisions = SCALED.findall(scene.operator.log)

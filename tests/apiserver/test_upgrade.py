@@ -27,7 +27,7 @@ from support.origins import Origin, origin
 from support.poll import eventually
 from support.scene import EDGE_POD, WITHIN_S, Object, Scene, at_port, fleet_made, premises, to_origin
 
-pytestmark = [pytest.mark.timeout(150), pytest.mark.envoy]
+pytestmark = pytest.mark.envoy
 OLD, NEW = "cart", "cart-00001"
 
 

@@ -12,7 +12,7 @@ from edgerun.api.meta import ObjectKey
 from edgerun.infra.kubernetes.client import connected
 from edgerun.infra.kubernetes.leader import Leader, Timing
 
-TIMING = Timing(lease_s=3, renew_s=2, retry_s=0.2, call_s=0.5)
+TIMING = Timing(lease_s=12, renew_s=8, retry_s=0.2, call_s=2)  # nobody loses it because the machine is busy
 
 
 async def main(kubeconfig: str, namespace: str, identity: str) -> None:
