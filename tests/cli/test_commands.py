@@ -110,9 +110,11 @@ def test_status_shows_every_object_as_kubectl_would(folder: Path) -> None:
         )  # a guard is there
 
 
-def test_status_shows_the_whole_truth_as_yaml(folder: Path) -> None:
+def test_status_shows_the_whole_truth_as_yaml_and_as_json(folder: Path) -> None:
     with serving(folder, free_port()):
         route, service = yaml.safe_load_all(edgerun("status", folder, "-o", "yaml").stdout)
+        listed = json.loads(edgerun("status", folder, "-o", "json").stdout)
+    assert listed == {"apiVersion": "v1", "kind": "List", "items": [route, service]}
     conditions = {part["type"]: part for part in route["status"]["conditions"]}
     assert conditions.keys() == {"Accepted", "ResolvedRefs", "Programmed", "Ready"}
     assert conditions["Programmed"]["observedGeneration"] == 1

@@ -19,6 +19,7 @@ from ..settings import DEFAULT_PORT
 from . import autoscale, controller, keys, rollout
 from .inspect import render, validate
 from .local import run as run_local
+from .parser import Parser
 from .status import run as run_status
 
 DESCRIPTION = "Cloud Run and Fastly Compute on your own Kubernetes; first, on your laptop."
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("edgerun", description=DESCRIPTION)
+    parser = Parser("edgerun", description=DESCRIPTION)
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens inside, and show tracebacks")
     parser.add_argument("--version", action="version", version=f"edgerun {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +92,7 @@ def _add_status(commands: Any) -> None:
     command.add_argument(
         "directory", metavar="DIR", type=Path, nargs="?", help="of which folder (default: all running)"
     )
-    command.add_argument("-o", "--output", choices=("table", "yaml"), default="table")
+    command.add_argument("-o", "--output", choices=("table", "yaml", "json"), default="table")
     command.set_defaults(run=lambda options: asyncio.run(run_status(options)))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,16 @@ import yaml
 from ..infra.local import instance
 from ..runtime.report import WHERE, Report, ready
 from .local_instances import answer, nothing_runs
-from .tables import age, coloured, table
+from .tables import age, coloured, fitting, terminal_width
 
 HEADER = ("KIND", "NAMESPACE", "NAME", "READY", "REASON", "REPLICAS", "URL", "AGE")
+SPARE = ("URL", "AGE", "REPLICAS")  # columns that a narrow terminal does without
 
 
 async def run(options: argparse.Namespace) -> int:
     """Ask every instance that serves the folder, and show what it says."""
     reports = [await _report(one) for one in _instances(options.directory)]
-    print(
-        "\n".join(
-            _yaml(found) if options.output == "yaml" else overview(found, alone=len(reports) == 1) for found in reports
-        )
-    )
+    print(_SHOWN[options.output](reports))
     return 0
 
 
@@ -45,7 +43,11 @@ def overview(found: Report, *, alone: bool) -> str:
     title = [] if alone else [coloured(f"{found.directory} on {found.url}", "cyan")]
     now = datetime.now(UTC)
     rows = [_row(document, now) for document in found.objects]
-    shown = [table(HEADER, rows)] if rows else [f"no EdgeRoute and no OriginService in {found.directory}"]
+    shown = (
+        [fitting(HEADER, rows, SPARE, terminal_width())]
+        if rows
+        else [f"no EdgeRoute and no OriginService in {found.directory}"]
+    )
     return "\n".join([*title, *shown, *_splits(found), *_complaints(found)])
 
 
@@ -91,5 +93,21 @@ def _complaints(found: Report) -> list[str]:
     return ["", *(coloured(f"! {line}", "red") for line in complaints)] if complaints else []
 
 
-def _yaml(found: Report) -> str:
-    return yaml.safe_dump_all(found.objects, sort_keys=False, width=sys.maxsize, allow_unicode=True).rstrip()
+def _tables(reports: Sequence[Report]) -> str:
+    return "\n".join(overview(found, alone=len(reports) == 1) for found in reports)
+
+
+def _yaml(reports: Sequence[Report]) -> str:
+    dumped = (
+        yaml.safe_dump_all(found.objects, sort_keys=False, width=sys.maxsize, allow_unicode=True) for found in reports
+    )
+    return "\n".join(text.rstrip() for text in dumped)
+
+
+def _json(reports: Sequence[Report]) -> str:
+    """One List, as kubectl prints it."""
+    items = [document for found in reports for document in found.objects]
+    return msgspec.json.format(msgspec.json.encode({"apiVersion": "v1", "kind": "List", "items": items})).decode()
+
+
+_SHOWN: Mapping[str, Callable[[Sequence[Report]], str]] = {"table": _tables, "yaml": _yaml, "json": _json}

@@ -1,5 +1,6 @@
 """Tables as kubectl prints them, and the little colour that a terminal gets."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def fitting(header: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str], width: int | None) -> str:
+    """A table without as many of the `spare` columns, the first one first, as it takes to be no wider than `width`."""
+    text = table(header, rows)
+    if width is None or not spare or max(map(len, text.splitlines())) <= width:
+        return text
+    dropped = header.index(spare[0])
+    kept = [tuple(cell for column, cell in enumerate(line) if column != dropped) for line in (header, *rows)]
+    return fitting(kept[0], kept[1:], spare[1:], width)
+
+
+def terminal_width() -> int | None:
+    """How many characters a line may have; None where nobody breaks it."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def age(since: str, now: datetime) -> str:
