@@ -14,9 +14,11 @@ from edgerun.translate.labels import OURS
 
 from .faults import Passing, Write
 from .operators import Operator
+from .poll import eventually
 from .scene import Scene
 
-AT_REST_S = 6.0  # longer than an operator that is started anew needs until its first write
+AT_REST_S = 10.0  # longer than an operator needs until its first write, once it serves
+SERVES = "serving proxies"
 OF_THE_FLEET = (
     "ConfigMap",
     "Deployment",
@@ -47,15 +49,21 @@ class Mortal:
 
     async def lives(self) -> None:
         """One life after the other, until one ends by nothing: there was nothing left to write."""
-        while True:
-            if not self.operator.alive:
-                await self.operator.start()
-            try:
-                async with asyncio.timeout(AT_REST_S):
-                    await self.operator.ended()
-            except TimeoutError:
-                return
+        while not await self._at_rest():
             self.deaths, self._asked = self.deaths + 1, 0
+
+    async def _at_rest(self) -> bool:
+        """Whether a life does not end by a write."""
+        served = self.operator.log.count(SERVES) if self.operator.starts else 0
+        if not self.operator.alive:
+            await self.operator.start()
+            await eventually(lambda: not self.operator.alive or self.operator.log.count(SERVES) > served)
+        try:
+            async with asyncio.timeout(AT_REST_S):
+                await self.operator.ended()
+        except TimeoutError:
+            return True
+        return False
 
     async def tamper(self, request: web.Request, passing: Passing) -> web.Response:
         self._asked += 1
