@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import admin
-from .envoys import MAX_ACCESS_LINE, Access, envoy_launch, sorted_out
+from .envoys import MAX_ACCESS_LINE, Access, envoy_launch, of_course, sorted_out
 from .instance import Instance
 from .launch import Launch
 from .leash import Leash
@@ -125,7 +125,8 @@ class LocalEdge:
             await process.end(grace_s=0)
 
     def _complained(self, line: str) -> None:
-        if not (self._leaving and "[warning]" in line):  # that it was told to go, and that streams end: we know
+        going = self._leaving and "[warning]" in line  # that it was told to go, and that streams end: we know
+        if not (going or of_course(line)):
             self._say("envoy", line)
 
     async def _unless_stopping(self, pause_s: float) -> None:
