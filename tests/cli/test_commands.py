@@ -127,7 +127,7 @@ def test_status_says_what_is_wrong_with_what(folder: Path) -> None:
         (folder / "app.yaml").write_text(APP.replace("name: app}}]", "name: ap}}]"))
         (folder / "broken.yaml").write_text("a: [")
         said = status_with(folder, "broken.yaml", "OriginNotFound")
-    assert 'OriginService "ap" not found in namespace shop (OriginServices there: app)' in said
+    assert 'OriginService "ap" not found in namespace shop (OriginServices there: app, did you mean "app"?)' in said
 
 
 def status_with(folder: Path, *words: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgerun.api.meta import ObjectKey
-from edgerun.sources import store
+from edgerun.sources import entries
 from support.load import load
 from support.poll import eventually
 from support.standalone import Standalone, standalone
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.envoy
 
 @pytest.fixture(autouse=True)
 def nothing_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "unsupported", lambda found: ())
+    monkeypatch.setattr(entries, "unsupported", lambda found: ())
 
 
 def route(name: str, body: str, pattern: str = "/.*") -> str:
