@@ -75,8 +75,10 @@ class Mortal:
 
 
 async def outcome(scene: Scene, *, but: Iterable[str] = ()) -> str:
-    """All objects that an operator makes or speaks of, without what differs from one run to the next."""
+    """All objects that an operator makes or speaks of, without what differs from one run to the next; once each of the
+    latter was spoken of."""
     place, found = scene.place, list[Object]()
+    await eventually(lambda: _spoken_of(scene), step_s=0.5)
     for kind in OF_THE_FLEET:
         found += await scene.client.list_(kind, namespace=place.namespace, label_selector=OURS)
     for kind in OF_THE_SHOP:
@@ -85,6 +87,13 @@ async def outcome(scene: Scene, *, but: Iterable[str] = ()) -> str:
     found.append(await scene.client.get(place.key("EndpointSlice", "edgerun-xds-leader")))
     kept = (raw for raw in found if raw["metadata"]["name"] not in but)
     return "---\n".join(sorted(_text(scene, raw) for raw in kept))
+
+
+async def _spoken_of(scene: Scene) -> bool:
+    for kind in OF_THE_SHOP[1:]:
+        for raw in await scene.client.list_(kind, namespace=scene.place.shop):
+            assert raw.get("status"), f"{kind} {raw['metadata']['name']} has no status"
+    return True
 
 
 def _text(scene: Scene, raw: Object) -> str:

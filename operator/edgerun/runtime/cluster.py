@@ -203,10 +203,13 @@ class ClusterRuntime:
     def _feed_revision(self, key: ObjectKey, change: Change) -> None:
         raw = change.raw if isinstance(change, Seen) else None
         self.origins.revise(key, raw)
-        if raw:
-            self.telling.see(key, raw)
-        else:
+        if raw is None:
             self.telling.gone(key)
+            return
+        known = self.telling.seen(key)
+        self.telling.see(key, raw)
+        if known is None:
+            self._tell((key,))  # the plan that makes a revision speaks of it before it is there
 
     def _act(self, plan: Plan) -> None:
         known = (one for one in plan.manifests if not self.origins.leaves(one))
