@@ -6,8 +6,8 @@ What was served before and did not change never fails: each scene ends by lookin
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from support.edits import edited, respecified
 from support.fates import Mortal, outcome, repeated
 from support.faults import Passing, error
 from support.installation import origin_service
-from support.operators import operator
+from support.operators import Operator, operator
 from support.poll import eventually
 from support.scene import Scene, premises, to_origin, under_load
 
@@ -236,6 +236,37 @@ def stripped(raw: Any) -> dict[str, Any]:
     return {**raw, "metadata": metadata}
 
 
+@asynccontextmanager
+async def stopped_in_the_midst(first: Operator) -> AsyncIterator[None]:
+    """What follows from the body makes it write; it is stopped with all that it writes at once under way, and each of
+    it whole: what the system sends when it wakes, no look at a Lease can keep back."""
+    came, asleep, as_it_is = list[str](), asyncio.Event(), first.api.tamper
+
+    async def held(request: web.Request, passing: Passing) -> web.Response:
+        await request.read()
+        came.append(request.path)
+        await asleep.wait()
+        return await passing()
+
+    first.api.tamper = held
+    yield
+    await all_are_there(came)
+    first.signal(signal.SIGSTOP)
+    first.api.tamper = as_it_is
+    asleep.set()
+
+
+async def all_are_there(found: Sequence[object]) -> None:
+    """Some are, and no other one has come for half a second."""
+    counts = [0]
+
+    def no_more() -> bool:
+        counts.append(len(found))
+        return 0 < counts[-1] == counts[-2]
+
+    await eventually(no_more, step_s=0.5)
+
+
 async def test_a_leader_that_is_stopped_past_its_lease_never_writes_beside_the_next_one(
     server: ApiServer, client: Client, namespace: str
 ) -> None:
@@ -248,17 +279,12 @@ async def test_a_leader_that_is_stopped_past_its_lease_never_writes_beside_the_n
         await second.start()
         await eventually(lambda: second.api.watches >= WATCHES)
 
-        as_it_is = first.api.tamper
-
-        async def stopped(request: web.Request, passing: Passing) -> web.Response:
-            first.signal(signal.SIGSTOP)
-            first.api.tamper = as_it_is
-            return await passing()
-
-        first.api.tamper = stopped
-        for name in ("a", "b", "c"):
-            await client.create(origin_service(shop, name))
-            await client.create(to_origin(shop, name))
+        async with stopped_in_the_midst(first):
+            for name in ("a", "b"):
+                await client.create(origin_service(shop, name))
+                await client.create(to_origin(shop, name))
+        await client.create(origin_service(shop, "c"))
+        await client.create(to_origin(shop, "c"))
         for name in ("a", "b", "c"):
             await scene.says("EdgeRoute", name, "Programmed", "True")
         first.signal(signal.SIGCONT)
