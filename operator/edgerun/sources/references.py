@@ -22,6 +22,7 @@ from ..translate.world import Referred
 
 PERIOD_S = 10.0  # between two looks at the same kind and namespace: how late a change, or the right to look, is noticed
 JITTER = 0.1  # of it, so that the looks spread
+_EARLY_S = 0.001  # a timer may fire by the resolution of its clock too early, and would then do so again and again
 _FORBIDDEN = 403
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class References:
             self._wake.clear()
             key = min(self._places, key=lambda key: self._places[key].due, default=None)
             due = self._places[key].due if key else None
-            if key and due is not None and due <= asyncio.get_running_loop().time():
+            if key and due is not None and due <= asyncio.get_running_loop().time() + _EARLY_S:
                 await self._look(key, self._places[key])
             else:
                 await self._something_due(due)
