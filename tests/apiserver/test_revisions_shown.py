@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from edgerun.api.meta import ObjectKey
 from edgerun.errors import NotFoundError
 from edgerun.infra.kubernetes.client import Client
@@ -18,8 +16,7 @@ from support.poll import eventually
 async def test_revisions_events_and_replicas_are_shown_and_the_service_is_scaled(
     server: ApiServer, client: Client, namespace: str, tmp_path: Path
 ) -> None:
-    if reason := chart.missing():
-        pytest.skip(f"nobody installs the chart: {reason}")
+    chart.needed()
     shop = f"{namespace}-shop"
     await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shop}})
 

@@ -50,8 +50,7 @@ Object = Mapping[str, Any]
 
 @pytest.fixture
 async def place(server: ApiServer, client: Client, namespace: str, tmp_path: Path) -> AsyncIterator[Installation]:
-    if reason := chart.missing():
-        pytest.skip(f"nobody installs the chart: {reason}")
+    chart.needed()
     shop = f"{namespace}-shop"
     await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shop}})
     yield install(server, namespace, shop, tmp_path)

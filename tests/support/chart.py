@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tools.cluster import places
 
@@ -27,6 +28,12 @@ Object = Mapping[str, Any]
 def missing() -> str:
     """Why the chart cannot be rendered on this machine; "" when it can."""
     return "" if places.program("helm").exists() else "helm is not built; build it with: tools/cluster/build"
+
+
+def needed() -> None:
+    """Skip the test where the chart cannot be installed."""
+    if reason := missing():
+        pytest.skip(f"nobody installs the chart: {reason}")
 
 
 def ask(server: ApiServer, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
